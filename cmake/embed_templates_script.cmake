@@ -1,0 +1,11 @@
+# Run with -DFOLDER= -DOUT=: writes the definition of moe_tune::embedded_templates() (generator/templates.hpp).
+file(GLOB_RECURSE templates RELATIVE ${FOLDER} ${FOLDER}/*.cuh)
+list(SORT templates)
+set(text "#include \"generator/templates.hpp\"\n\nnamespace moe_tune {\n\n")
+string(APPEND text "std::span<const TemplateFile> embedded_templates() {\n  static constexpr TemplateFile files[] = {\n")
+foreach(path IN LISTS templates)
+  file(READ ${FOLDER}/${path} content)
+  string(APPEND text "      {\"${path}\", R\"__cuh__(${content})__cuh__\"},\n")
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n\n}  // namespace moe_tune\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,68 @@
+// How a kernel is built for a problem: a closed struct of integers and enums that can be compared, hashed and printed.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace moe_tune {
+
+/// The kernel family: which instructions the mainloop is made of.
+enum class Family {
+  sm80,  ///< mma.sync + ldmatrix + multistage cp.async: every GPU from sm_80 on
+};
+
+/// The order in which the tiles of one expert are handed to the persistent blocks.
+enum class TileOrder {
+  m_fastest,  ///< neighbouring blocks share a weight tile
+  n_fastest,  ///< neighbouring blocks share token rows
+};
+
+/// Configuration of a forward grouped GEMM. BLOCK_M tiles the rows, BLOCK_N the output columns, BLOCK_K the reduction.
+/// The permutations and fusions are the Problem's, so a config can be moved between problems and compared.
+struct KernelConfigForward {
+  Family family = Family::sm80;
+  int BLOCK_M = 128;
+  int BLOCK_N = 128;
+  int BLOCK_K = 64;
+  int warps = 4;        ///< warps per block
+  int warps_m = 2;      ///< how many of them split BLOCK_M; warps / warps_m split BLOCK_N
+  int stages = 3;       ///< shared-memory stages of the cp.async pipeline
+  int ctas_per_sm = 1;  ///< resident blocks per SM that registers and shared memory are held to; the grid is SMs times this
+  TileOrder tile_order = TileOrder::m_fastest;
+
+  auto operator<=>(const KernelConfigForward&) const = default;
+};
+
+/// One field of a config, for everything that reads or prints one: database, override files, CLI.
+struct ConfigField {
+  std::string_view name;                       ///< the spelling that is written
+  std::span<const std::string_view> aliases;   ///< other spellings that are read
+  std::span<const int> allowed;                ///< every value of the config space; enums by their number
+  std::span<const std::string_view> spelling;  ///< for an enum: its values' names, indexed like `allowed`; else empty
+  std::string_view help;
+  bool required;  ///< an override file must give it
+  int (*get)(const KernelConfigForward&);
+  void (*set)(KernelConfigForward&, int);
+};
+
+/// Every field of KernelConfigForward, in the order in which it is printed.
+std::span<const ConfigField> forward_fields();
+
+/// The value of a field as text: an enum's name or a decimal number.
+std::string field_text(const ConfigField& field, const KernelConfigForward& config);
+
+/// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast".
+std::string to_string(const KernelConfigForward& config);
+
+/// The default split of warps along BLOCK_M when a config does not say: as many as leave each warp at least 16 rows, and a
+/// warp tile as square as possible.
+int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
+
+struct ConfigHash {
+  std::size_t operator()(const KernelConfigForward& config) const;
+};
+
+}  // namespace moe_tune

@@ -1,0 +1,21 @@
+// The two exception types of the library.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace moe_tune {
+
+/// What the caller did wrong: a bad shape, flag, file or option. The message says what, where, and what to do.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What the machine refused: driver, NVRTC, file system, a worker process. The message names the call or the path.
+class EnvironmentError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace moe_tune

@@ -1,0 +1,51 @@
+// A grouped GEMM as a kernel sees it: everything that is fixed at compile time, and nothing that is not.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace moe_tune {
+
+enum class DType { bf16, fp16 };
+enum class Op { forward };
+/// Which of a block's two GEMMs this is. It is part of the tuning key (the two want different configs), not of the kernel.
+enum class Gemm { gate_up, down };
+
+/// Rows sorted by expert, expert e owning m_sizes[e] consecutive rows, times that expert's weight:
+///   Y[r, :] = X[src(r), :] . W[e]^T,  W of shape [E, N, K] row-major, accumulated in float32, stored as `dtype`.
+/// gather_indices[r] is the routed slot (token * top_k + choice) that stands at sorted row r.
+struct Problem {
+  Op op = Op::forward;
+  Gemm gemm = Gemm::gate_up;
+  DType dtype = DType::bf16;
+  int E = 0;      ///< experts whose weights this process holds
+  int N = 0;      ///< output columns; a multiple of 8
+  int K = 0;      ///< reduction length; a multiple of 8
+  int top_k = 1;  ///< experts per token: a routed slot is token * top_k + choice
+  bool permute_x = false;      ///< X is (T, K) in token order: row r reads X[gather_indices[r] / top_k]
+  bool permute_y = false;      ///< row r is stored at Y[gather_indices[r]] (slot order)
+  bool fuse_mul_post = false;  ///< the stored row is scaled by topk_weights[slot] in float32; needs permute_y
+
+  auto operator<=>(const Problem&) const = default;
+};
+
+/// Throws UsageError naming the field, its value and what is allowed.
+void validate(const Problem& problem);
+
+std::string_view to_string(DType dtype);
+std::string_view to_string(Op op);
+std::string_view to_string(Gemm gemm);
+/// Parse the spelling that to_string prints; throws UsageError listing the allowed ones.
+DType parse_dtype(std::string_view text);
+Op parse_op(std::string_view text);
+Gemm parse_gemm(std::string_view text);
+
+/// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
+std::string describe(const Problem& problem);
+
+/// Bytes of one element of X, W and Y.
+constexpr int element_bytes(DType) { return 2; }
+
+}  // namespace moe_tune
