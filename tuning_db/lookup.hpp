@@ -1,0 +1,73 @@
+// Which config to use, and why: override > measured for this range > measured nearby > predicted > heuristic.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tuning_db/override.hpp"
+#include "tuning_db/record.hpp"
+
+namespace moe_tune {
+
+/// How good the reason for a choice is, best first.
+enum class Grade {
+  override_file,  ///< a person said so
+  exact,          ///< measured, the range holds T, same generator and compiler
+  exact_stale,    ///< measured, the range holds T, by another generator or compiler
+  nearest,        ///< measured within a factor of two of T
+  nearest_stale,  ///< the same by another generator or compiler
+  predicted,      ///< by the analytic model or imported
+  heuristic,      ///< the default
+};
+
+std::string_view to_string(Grade grade);
+
+struct LookupRequest {
+  Problem problem;
+  DeviceKey device;
+  std::string source_hash;                  ///< of the generator today; another one in an entry makes it stale
+  std::string nvrtc;                        ///< version of the compiler today; the same
+  const Override* override_file = nullptr;  ///< not owned; may be null
+  /// The default for a token count. Asked at powers of two only, so that a Ladder has few rungs.
+  std::function<KernelConfigForward(int64_t tokens)> heuristic;
+  /// Whether a config is in today's space of the problem. Entries whose config is not are passed over.
+  std::function<bool(const KernelConfigForward&)> in_space;
+};
+
+struct Choice {
+  KernelConfigForward config;
+  Grade grade = Grade::heuristic;
+  std::string why;             ///< one line for people
+  bool stale = false;          ///< the entry comes from another generator or compiler
+  std::string warning;         ///< not empty when stale: what is wrong and how to mend it
+  std::optional<Entry> entry;  ///< the entry that decided, if one did
+};
+
+/// The config for `tokens` (T, at least 0). `entries` as Store::read() or read_databases() gives them. Throws UsageError when the
+/// override file contradicts the problem.
+Choice lookup(const std::vector<Entry>& entries, const LookupRequest& request, int64_t tokens);
+
+/// lookup() for every T, precomputed and immutable: what a block keeps. find() costs one binary search, no lock, no allocation.
+class Ladder {
+ public:
+  /// find(T) then equals lookup(entries, request, T) for all T.
+  Ladder(const std::vector<Entry>& entries, const LookupRequest& request);
+
+  /// Index of the choice for `tokens`.
+  int find(int64_t tokens) const noexcept;
+  int size() const { return static_cast<int>(choices_.size()); }
+  const Choice& choice(int index) const { return choices_[static_cast<size_t>(index)]; }
+  const KernelConfigForward& config(int index) const { return choice(index).config; }
+  /// The last token count that choice `index` is used for; INT64_MAX for the last one.
+  int64_t last_tokens(int index) const { return last_tokens_[static_cast<size_t>(index)]; }
+
+ private:
+  std::vector<int64_t> last_tokens_;  ///< ascending, one per choice
+  std::vector<Choice> choices_;
+};
+
+}  // namespace moe_tune

@@ -1,0 +1,47 @@
+// Override files: a person's own configs, in the spellings that users of similar tools know.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+
+namespace moe_tune {
+
+/// One object of an override file.
+struct OverrideConfig {
+  std::string where;  ///< "<file>: forward.gate_up", for messages
+  KernelConfigForward config;
+  /// What the file says of the problem; select() compares it.
+  std::optional<bool> permute_x;
+  std::optional<bool> permute_y;
+  std::optional<bool> fuse_mul_post;
+
+  bool operator==(const OverrideConfig&) const = default;
+};
+
+/// A parsed override file.
+struct Override {
+  std::string source;                     ///< its name
+  std::optional<OverrideConfig> forward;  ///< for both GEMMs
+  std::optional<OverrideConfig> gate_up;  ///< "forward.gate_up": goes before `forward`
+  std::optional<OverrideConfig> down;     ///< "forward.down"
+  std::vector<std::string> notes;         ///< keys that were accepted but mean nothing here, one sentence each
+};
+
+/// Only integers and enum values of the config space come out of here; nothing of the text does. Throws UsageError naming file,
+/// key, value and the allowed set.
+Override parse_override(std::string_view text, std::string source_name);
+
+/// parse_override of a file; throws EnvironmentError when it cannot be read.
+Override read_override(const std::filesystem::path& path);
+
+/// The config for the problem; none when the file says nothing about its GEMM. Throws UsageError when the file's permute_x,
+/// permute_y or fuse_mul_post differ from the problem's. Constraints that tie config and problem are the caller's to check.
+std::optional<KernelConfigForward> select(const Override& file, const Problem& problem);
+
+}  // namespace moe_tune
