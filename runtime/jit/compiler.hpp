@@ -38,11 +38,12 @@ CompiledKernel compile(const std::string& source, const std::string& arch, const
 
 /// A compiler as the cubin cache sees one: tests plug in others.
 struct Compiler {
-  std::string identity;  ///< version and flags: everything that changes the output for the same source and arch
+  /// Version and flags: everything that changes the output for the same source and arch.
+  std::function<std::string()> identity;
   std::function<CompiledKernel(const std::string& source, const std::string& arch, const std::string& name)> compile;
 };
 
-/// compile() with the identity of nvrtc(). Throws EnvironmentError where NVRTC is missing.
+/// compile() with the identity of nvrtc(), which is opened by the first use of either.
 Compiler nvrtc_compiler();
 
 }  // namespace moe_tune

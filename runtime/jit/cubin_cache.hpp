@@ -33,7 +33,8 @@ struct CacheUsage {
 /// docs/FORMATS.md, "Cubin cache".
 class CubinCache {
  public:
-  /// `folder` is created with mode 0700. `max_bytes` is the size limit, 0 to cache nothing. Does not throw over the folder.
+  /// `folder` is created with mode 0700; it and its parent must be writable by this user alone. `max_bytes` is the size limit, 0
+  /// to cache nothing. Does not throw over the folder.
   CubinCache(std::filesystem::path folder, uint64_t max_bytes, Compiler compiler);
   ~CubinCache();
   CubinCache(const CubinCache&) = delete;
@@ -53,16 +54,27 @@ class CubinCache {
   uint64_t max_bytes() const { return max_bytes_; }
 
  private:
-  std::optional<CompiledKernel> load(const std::string& key);
-  void store(const std::string& key, const CompiledKernel& kernel);
+  struct Loaded {
+    std::optional<CompiledKernel> kernel;
+    bool damaged = false;  ///< there is an entry, but not a good one
+  };
+
+  void open_folder(const std::filesystem::path& folder);
+  void fall_back(const std::string& why);
+  Loaded load(const std::string& key) const;
+  bool store(const std::string& key, const CompiledKernel& kernel);
   void make_room(uint64_t added);
+  uint64_t evict(uint64_t added);
+  void warn_once(const std::string& why);
+  std::filesystem::path entry_file(const std::string& key) const;
 
   std::filesystem::path folder_;
   uint64_t max_bytes_;
   Compiler compiler_;
-  int owner_pid_ = 0;  ///< of a private temporary folder, which this object removes; else 0
+  std::filesystem::path temporary_root_;  ///< the private folder that stands in for one not to be trusted; else empty
+  int temporary_root_owner_ = 0;          ///< the process that made it, and removes it
   std::atomic<int64_t> hits_{0}, misses_{0}, healed_{0}, evicted_{0};
-  std::once_flag write_warning_;
+  std::once_flag warned_;
   std::mutex room_mutex_;
   std::optional<uint64_t> estimated_bytes_;  ///< of the folder: counted now and then, summed up in between
   int stores_since_count_ = 0;

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,7 +50,7 @@ class Nvrtc {
  private:
   struct Functions;
 
-  const Functions* functions_ = nullptr;
+  std::shared_ptr<const Functions> functions_;
   std::filesystem::path path_;
   NvrtcVersion version_;
   std::vector<int> archs_;
