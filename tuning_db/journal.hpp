@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "generator/support/descriptor.hpp"
+#include "generator/support/json.hpp"
 #include "tuning_db/record.hpp"
 
 namespace moe_tune {
@@ -89,7 +90,7 @@ class Journal {
   static Replay replay(const std::filesystem::path& path);
 
  private:
-  void append_line(const std::string& record);
+  void append_line(const Json& record);
 
   std::filesystem::path path_;
   Descriptor fd_;

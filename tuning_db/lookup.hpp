@@ -47,8 +47,8 @@ struct Choice {
   std::optional<Entry> entry;  ///< the entry that decided, if one did
 };
 
-/// The config for `tokens` (T, at least 0). `entries` as Store::read() or read_databases() gives them. Throws UsageError when the
-/// override file contradicts the problem.
+/// The config for `tokens` (T; 0 counts as 1). `entries` as read_databases() gives them: without overlapping ranges. Throws
+/// UsageError when the override file contradicts the problem.
 Choice lookup(const std::vector<Entry>& entries, const LookupRequest& request, int64_t tokens);
 
 /// lookup() for every T, precomputed and immutable: what a block keeps. find() costs one binary search, no lock, no allocation.

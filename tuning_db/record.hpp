@@ -114,7 +114,7 @@ enum class VerifyStatus { not_run, pass, fail };
 struct Verification {
   VerifyStatus status = VerifyStatus::not_run;
   std::string reference;   ///< e.g. "fp32"
-  double max_rel_err = 0;  ///< largest relative error of a row
+  double max_rel_err = 0;  ///< largest relative error of a row; NaN and infinity are stored as infinity
 
   bool operator==(const Verification&) const = default;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -57,6 +58,21 @@ std::pair<int, int> capability_from(const JsonView& view) {
 }
 
 }  // namespace
+
+int config_value_from(const ConfigField& field, const JsonView& view) {
+  if (!field.spelling.empty()) {
+    const std::string text = view.string();
+    const auto found = std::find(field.spelling.begin(), field.spelling.end(), text);
+    if (found != field.spelling.end()) return field.allowed[static_cast<size_t>(found - field.spelling.begin())];
+    view.fail(fmt::format("\"{}\" is not allowed; allowed: {}", text, fmt::join(field.spelling, ", ")));
+  }
+  const int64_t value = view.integer<int64_t>();
+  const auto found = std::find(field.allowed.begin(), field.allowed.end(), value);
+  if (found == field.allowed.end()) {
+    view.fail(fmt::format("{} is not allowed; allowed: {}", value, fmt::join(field.allowed, ", ")));
+  }
+  return *found;
+}
 
 Json workload_json(const Problem& problem) {
   Json fusions = Json::array();
@@ -122,26 +138,19 @@ GeneratorId generator_from(const JsonView& view) {
 Json config_json(const KernelConfigForward& config) {
   Json json = Json::object();
   for (const ConfigField& field : forward_fields()) {
-    json[std::string(field.name)] = field.spelling.empty() ? Json(field.get(config)) : Json(field_text(field, config));
+    const int value = field.get(config);
+    if (std::find(field.allowed.begin(), field.allowed.end(), value) == field.allowed.end()) {
+      throw UsageError(fmt::format("cannot store the config {}: {} = {} is none of {}", to_string(config), field.name, value,
+                                   fmt::join(field.allowed, ", ")));
+    }
+    json[std::string(field.name)] = field.spelling.empty() ? Json(value) : Json(field_text(field, config));
   }
   return json;
 }
 
 KernelConfigForward config_from(const JsonView& view) {
   KernelConfigForward config;
-  for (const ConfigField& field : forward_fields()) {
-    const JsonView value = view.at(field.name);
-    if (field.spelling.empty()) {
-      field.set(config, value.integer<int>(0));
-      continue;
-    }
-    const std::string text = value.string();
-    const auto found = std::find(field.spelling.begin(), field.spelling.end(), text);
-    if (found == field.spelling.end()) {
-      value.fail(fmt::format("\"{}\" is not one of {}", text, fmt::join(field.spelling, ", ")));
-    }
-    field.set(config, field.allowed[static_cast<size_t>(found - field.spelling.begin())]);
-  }
+  for (const ConfigField& field : forward_fields()) field.set(config, config_value_from(field, view.at(field.name)));
   return config;
 }
 
@@ -234,14 +243,15 @@ Resources resources_from(const JsonView& view) {
 Json verification_json(const Verification& verify) {
   return {{"status", to_string(verify.status)},
           {"reference", verify.reference},
-          {"max_rel_err", finite(verify.max_rel_err, "verify.max_rel_err")}};
+          {"max_rel_err", std::isfinite(verify.max_rel_err) ? Json(verify.max_rel_err) : Json(nullptr)}};
 }
 
 Verification verification_from(const JsonView& view) {
   Verification verify;
   verify.status = verify_status_names.parse(view.at("status"));
   verify.reference = view.at("reference").string();
-  verify.max_rel_err = view.at("max_rel_err").number();
+  const JsonView error = view.at("max_rel_err");  // null: a result that held NaN or infinity
+  verify.max_rel_err = error.is_null() ? std::numeric_limits<double>::infinity() : error.number();
   return verify;
 }
 

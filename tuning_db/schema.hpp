@@ -19,11 +19,10 @@ struct Database {
   /// Sentences about records that were not accepted (wrong checksum, unreadable, reference missing); empty: undamaged.
   std::vector<std::string> damage;
 
-  /// What this version cannot interpret but writes back: intact entries with an op, family or value of a later version (JSON
-  /// texts), fields of the top level and of workloads (JSON objects), and table records by id (JSON texts).
-  std::vector<std::string> opaque_entries;
-  std::string unknown_fields;
-  std::map<std::string, std::string> opaque_table_records;
+  // What this version cannot interpret and writes back as it was, as JSON texts.
+  std::vector<std::string> opaque_entries;            ///< intact, but with an op, family or value of a later version
+  std::map<std::string, std::string> opaque_records;  ///< by id: table records that those need, or with unknown fields
+  std::string unknown_fields;                         ///< of the top level: an object, or empty
 };
 
 /// The file text: a JSON document with one record per line, each with its checksum. Throws UsageError for a value that JSON
