@@ -1,0 +1,29 @@
+// What a config must satisfy: on any device, and on a given one. Every rejection is a sentence that can be shown to a user.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "generator/device.hpp"
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+
+namespace moe_tune {
+
+/// Threads of a block.
+int threads_per_block(const KernelConfigForward& config);
+
+/// Dynamic shared memory of a block, exactly: the ring of stages and the schedule's prefix sums.
+int shared_memory_bytes(const Problem& problem, const KernelConfigForward& config);
+
+/// Registers that a thread of the kernel needs at least: accumulators, double-buffered fragments, copy state. A lower bound that
+/// prunes configs that must spill; the compiler's report has the last word.
+int register_estimate(const Problem& problem, const KernelConfigForward& config);
+
+/// Why `config` cannot serve `problem` on any device; nothing when it can.
+std::optional<std::string> reject(const Problem& problem, const KernelConfigForward& config);
+
+/// The same with the limits of `device`: shared memory, registers, architecture.
+std::optional<std::string> reject(const Problem& problem, const KernelConfigForward& config, const DeviceDescription& device);
+
+}  // namespace moe_tune

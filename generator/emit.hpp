@@ -1,0 +1,25 @@
+// From a problem and a config to one self-contained CUDA source.
+#pragma once
+
+#include <string>
+
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+
+namespace moe_tune {
+
+/// The name of the entry point of every emitted forward kernel.
+inline constexpr const char* forward_kernel_name = "moe_tune_forward";
+
+/// CUDA source of the kernel that runs `problem` with `config`: the template files it needs, inlined, and one instantiation.
+/// It includes nothing, compiles with NVRTC and nvcc as it is, and is the same bytes for the same arguments. Throws UsageError
+/// with the reason when the config cannot serve the problem on any device (generator/constraints.hpp).
+std::string emit_forward(const Problem& problem, const KernelConfigForward& config);
+
+/// Version of the generator: changes when emission does, so that database entries of another one are known to be stale.
+std::string_view generator_version();
+
+/// Hash of the templates that a kernel of `family` is made of: the other half of an entry's staleness.
+std::string source_hash(Family family);
+
+}  // namespace moe_tune

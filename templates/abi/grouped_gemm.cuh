@@ -1,0 +1,32 @@
+// The arguments of a grouped-GEMM kernel and its status bits: the only template that host code includes.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+#pragma once
+
+namespace moe_tune::abi {
+
+/// Bits that a kernel sets in *status when it meets bad device data. They stay until the host clears them.
+enum StatusBit : unsigned {
+  status_bad_gather_index = 1u,  // an index outside [0, M): the row is skipped
+  status_bad_m_sizes = 2u,       // a negative size, or a sum above M: sizes are cut so that rows stay inside [0, M)
+};
+
+/// Passed by value. The pointers, strides, M and the device data are all that a compiled kernel does not know.
+struct GroupedGemmArgs {
+  const void* x;               // (T, K) with permute_x, else (M, K)
+  const void* w;               // (E, N, K)
+  void* y;                     // (M, N)
+  const void* m_sizes;         // (E), int32 or int64
+  const void* gather_indices;  // (M), int32 or int64; unused without a permutation
+  const void* topk_weights;    // (M), the storage dtype or float32; unused without fuse_mul_post
+  unsigned* status;            // status bits, host-mapped
+  long long w_expert_bytes;    // from one expert's w to the next
+  int x_row_bytes;             // from one row of x to the next
+  int w_row_bytes;             // from one row of an expert's w to the next
+  int y_row_bytes;             // from one row of y to the next
+  int M;                       // routed rows: T * top_k
+  int m_sizes_64;              // m_sizes is int64
+  int gather_indices_64;       // gather_indices is int64
+  int topk_weights_f32;        // topk_weights is float32
+};
+
+}  // namespace moe_tune::abi

@@ -1,0 +1,36 @@
+// Forward grouped GEMM, sm80 family: Y[dst(r), :] = X[src(r), :] . W[e]^T for every routed row r of every expert e.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+//
+// Persistent blocks walk the tiles of schedule/expert_tiles.cuh; mainloop/sm80_multistage.cuh says how a tile is computed and
+// how the pipeline runs on across tiles. Shared memory: [ring of stages][prefix sums of rows and tiles].
+#pragma once
+
+#include "epilogue/store_rows.cuh"
+#include "mainloop/forward_producer.cuh"
+
+namespace moe_tune {
+
+template <class Problem, class Config, TileOrder Order>
+struct ForwardSm80 {
+  using Schedule = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n, Order>;
+  static constexpr int shared_bytes = Config::ring_bytes + Schedule::shared_bytes;
+
+  static MOE_DEVICE void run(const abi::GroupedGemmArgs& args) {
+    const u32 ring = ptx::shared_base();
+    const Schedule schedule(args, ring + Config::ring_bytes);
+    u32 id = ptx::block_index();
+    if (id >= schedule.count()) return;
+    using Producer = ForwardProducer<Problem, Config, Schedule>;
+    Producer producer(args, schedule);
+    Sm80Pipeline<Config, Problem::type, Problem::K, Producer> pipeline(ring, producer);
+    const StoreRows<Problem, Config> epilogue(args);
+    Accumulators<Config> acc;
+    for (; id < schedule.count(); id += ptx::grid_size()) {
+      const Tile tile = schedule.tile(id);
+      pipeline.run_tile(acc, tile.rows);
+      epilogue.store(acc, tile);
+    }
+  }
+};
+
+}  // namespace moe_tune

@@ -1,0 +1,227 @@
+// The sm80 mainloop: a ring of shared-memory stages filled by cp.async and multiplied by mma.sync.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+//
+// Tile: BLOCK_M rows x BLOCK_N columns; WARPS_M x WARPS_N warps, each (BLOCK_M / WARPS_M) x (BLOCK_N / WARPS_N).
+// Pipeline: the ring runs on across tiles. While a block multiplies the last k-blocks of a tile and stores it, the copies of its
+// next tile are already in flight, so a short K costs no pipeline fill:
+//
+//     copies     | t0.k0 t0.k1 t0.k2 ... t1.k0 t1.k1 ...        STAGES - 1 k-blocks ahead
+//     multiplies |             t0.k0 t0.k1 ... store t0, t1.k0
+//
+// Protocol, once per k-block: wait for this thread's copies of the next stage, block barrier (now all threads' copies are seen,
+// and every warp has read the stage that is refilled next), read the first fragments of the next stage, and during the MMA
+// steps that follow issue the copies STAGES - 1 ahead. Fragments are double-buffered in registers across that boundary.
+//
+// The columns of B are handed to the MMA in a permuted order: in each group of 32 columns the n8 tile j is made of the columns
+// 8 t + 2 j + {0, 1}, t = 0..3. ldmatrix takes any row addresses, so this is free, and it leaves each lane with 8 consecutive
+// columns of the output: one 16-byte store, no shuffles, no staging in shared memory.
+#pragma once
+
+#include "mainloop/swizzle.cuh"
+#include "ptx/cp_async.cuh"
+#include "ptx/ldmatrix.cuh"
+#include "ptx/mma.cuh"
+#include "ptx/shared.cuh"
+#include "ptx/sync.cuh"
+
+namespace moe_tune {
+
+template <int BlockM, int BlockN, int BlockK, int WarpsM, int WarpsN, int Stages, int CtasPerSm>
+struct Sm80Config {
+  static constexpr int block_m = BlockM;
+  static constexpr int block_n = BlockN;
+  static constexpr int block_k = BlockK;
+  static constexpr int warps_m = WarpsM;
+  static constexpr int warps_n = WarpsN;
+  static constexpr int stages = Stages;
+  static constexpr int ctas_per_sm = CtasPerSm;
+  static constexpr int threads = 32 * WarpsM * WarpsN;
+  static constexpr int warp_m = BlockM / WarpsM;
+  static constexpr int warp_n = BlockN / WarpsN;
+  static constexpr int m_frags = warp_m / 16;   // MMA tiles of 16 rows
+  static constexpr int n_groups = warp_n / 32;  // groups of 32 columns, four MMA tiles each
+  static constexpr int k_steps = BlockK / 16;
+  static constexpr int a_stage_bytes = BlockM * BlockK * 2;
+  static constexpr int stage_bytes = (BlockM + BlockN) * BlockK * 2;
+  static constexpr int ring_bytes = Stages * stage_bytes;
+  static_assert(warp_m % 16 == 0 && warp_n % 32 == 0, "a warp tile is a multiple of 16 rows and 32 columns");
+  static_assert(Stages >= 2);
+};
+
+/// The float32 accumulators of one warp: [16-row tile][32-column group][n8 tile][mma register].
+template <class Config>
+struct Accumulators {
+  float v[Config::m_frags][Config::n_groups][4][4];
+
+  MOE_DEVICE void clear() {
+    MOE_UNROLL
+    for (int m = 0; m < Config::m_frags; ++m) {
+      MOE_UNROLL
+      for (int n = 0; n < Config::n_groups; ++n) {
+        MOE_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          MOE_UNROLL
+          for (int r = 0; r < 4; ++r) v[m][n][j][r] = 0.0f;
+        }
+      }
+    }
+  }
+};
+
+/// How the threads of a block share the copy of a [ROWS][BLOCK_K] operand tile: thread t moves chunk t % chunks_per_row of the
+/// rows t / chunks_per_row + i * row_step.
+template <class Config, int Rows, RowPattern Pattern>
+struct TileCopy {
+  using Layout = Swizzle<Config::block_k, Pattern>;
+  static constexpr int chunks_per_row = Config::block_k / 8;
+  static constexpr int row_step = Config::threads / chunks_per_row;
+  static constexpr int iterations = (Rows + row_step - 1) / row_step;
+  static_assert((row_step & (row_step - 1)) == 0);
+
+  static MOE_DEVICE int chunk() { return static_cast<int>(ptx::thread_index()) % chunks_per_row; }
+  static MOE_DEVICE int row(int i) { return static_cast<int>(ptx::thread_index()) / chunks_per_row + i * row_step; }
+  /// Whether iteration i of this thread lies in the tile.
+  static MOE_DEVICE bool inside(int i) { return Rows % row_step == 0 || row(i) < Rows; }
+  /// The offset of iteration i, given offset 0's: see the XOR linearity in mainloop/swizzle.cuh.
+  static MOE_DEVICE u32 offset(u32 first, int i) {
+    const u32 step = static_cast<u32>(i * row_step);
+    return (first ^ Layout::key(step)) + step * Layout::row_bytes;
+  }
+  static MOE_DEVICE u32 first_offset() { return Layout::offset(static_cast<u32>(row(0)), static_cast<u32>(chunk())); }
+};
+
+/// The consumer's half: fragments from one stage, and the MMAs on them.
+template <class Config, DType Type>
+class Sm80Multiply {
+  using ALayout = Swizzle<Config::block_k, RowPattern::consecutive>;
+  using BLayout = Swizzle<Config::block_k, RowPattern::spread>;
+
+ public:
+  struct Fragments {
+    u32 a[Config::m_frags][4];
+    u32 b[Config::n_groups][2][4];  // two n8 tiles each: {tile 2p k-low, 2p k-high, 2p + 1 k-low, 2p + 1 k-high}
+  };
+
+  MOE_DEVICE Sm80Multiply() {
+    const u32 lane = ptx::lane_index();
+    const u32 matrix = lane / 8;
+    const u32 r = lane % 8;
+    a_offset_ = ALayout::offset(warp_row() + r + (matrix & 1u) * 8, matrix >> 1);
+    b_offset_ = Config::a_stage_bytes +
+                BLayout::offset(warp_column() + (r >> 1) * 8 + (matrix >> 1) * 2 + (r & 1u), matrix & 1u);
+  }
+
+  /// First row of this warp in the tile. Warps w and w + 4 share a tensor core, so rows go to the high bits: in a tail tile each
+  /// tensor core has a full and an empty warp.
+  static MOE_DEVICE u32 warp_row() { return ptx::thread_index() / 32 / Config::warps_n * Config::warp_m; }
+  static MOE_DEVICE u32 warp_column() { return ptx::thread_index() / 32 % Config::warps_n * Config::warp_n; }
+
+  MOE_DEVICE void load(Fragments& fragments, u32 stage_address, int k_step) const {
+    const u32 a = stage_address + (a_offset_ ^ static_cast<u32>(k_step * 32));
+    const u32 b = stage_address + (b_offset_ ^ static_cast<u32>(k_step * 32));
+    MOE_UNROLL
+    for (int m = 0; m < Config::m_frags; ++m) ptx::ldmatrix_x4(fragments.a[m], a + m * 16 * ALayout::row_bytes);
+    MOE_UNROLL
+    for (int n = 0; n < Config::n_groups; ++n) {
+      MOE_UNROLL
+      for (int pair = 0; pair < 2; ++pair) {
+        ptx::ldmatrix_x4(fragments.b[n][pair], b + (n * 32 + pair * 4) * BLayout::row_bytes);
+      }
+    }
+  }
+
+  /// All 16-row tiles (Full), or the first `live_frags`: the others have no rows.
+  template <bool Full>
+  MOE_DEVICE void multiply(Accumulators<Config>& acc, const Fragments& f, int live_frags) const {
+    MOE_UNROLL
+    for (int m = 0; m < Config::m_frags; ++m) {
+      if (Full || m < live_frags) multiply_rows(acc, f, m);
+    }
+  }
+
+ private:
+  MOE_DEVICE void multiply_rows(Accumulators<Config>& acc, const Fragments& f, int m) const {
+    MOE_UNROLL
+    for (int n = 0; n < Config::n_groups; ++n) {
+      MOE_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        ptx::mma_m16n8k16<Type>(acc.v[m][n][j], f.a[m], f.b[n][j / 2][j % 2 * 2], f.b[n][j / 2][j % 2 * 2 + 1]);
+      }
+    }
+  }
+
+  u32 a_offset_;
+  u32 b_offset_;
+};
+
+/// The pipeline of one block over all its tiles. Producer: copy<Part, Parts>(stage_address) issues that part of the copies of its
+/// next k-block; advance() moves on to the k-block after it, also when there is none left.
+template <class Config, DType Type, int K, class Producer>
+class Sm80Pipeline {
+  using Multiply = Sm80Multiply<Config, Type>;
+  static constexpr int k_blocks = (K + Config::block_k - 1) / Config::block_k;
+
+ public:
+  /// Fills the ring and reads the first fragments; `ring` is its shared address. Every thread of the block calls it.
+  MOE_DEVICE Sm80Pipeline(u32 ring, Producer& producer)
+      : producer_(producer), ring_(ring), ring_end_(ring + Config::ring_bytes), stage_(ring), fill_(ring) {
+    for (int stage = 0; stage < Config::stages - 1; ++stage) {
+      producer_.template copy<0, 1>(fill_);
+      finish_copies();
+    }
+    ptx::cp_async_wait<Config::stages - 2>();
+    ptx::block_barrier();
+    multiply_.load(fragments_[0], stage_, 0);
+  }
+
+  /// The products of the block's next tile, of which the first `rows` rows exist. Every thread of the block calls it.
+  MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows) {
+    const int warp_rows = rows - static_cast<int>(Multiply::warp_row());
+    acc.clear();
+    if (warp_rows > Config::warp_m - 16) {
+      run<true>(acc, Config::m_frags);
+    } else {
+      run<false>(acc, (warp_rows + 15) / 16);
+    }
+  }
+
+ private:
+  template <bool Full>
+  MOE_DEVICE void run(Accumulators<Config>& acc, int live_frags) {
+    MOE_NO_UNROLL
+    for (int k_block = 0; k_block < k_blocks; ++k_block) steps<Full, 0>(acc, live_frags);
+  }
+
+  /// One k-block, MMA step by MMA step. The copies are spread over the steps, so that they interleave with the MMAs.
+  template <bool Full, int Step>
+  MOE_DEVICE void steps(Accumulators<Config>& acc, int live_frags) {
+    constexpr int next = (Step + 1) % Config::k_steps;
+    if constexpr (next == 0) {
+      finish_copies();
+      ptx::cp_async_wait<Config::stages - 2>();
+      ptx::block_barrier();
+      stage_ = stage_ + Config::stage_bytes == ring_end_ ? ring_ : stage_ + Config::stage_bytes;
+    } else {
+      producer_.template copy<Step, Config::k_steps - 1>(fill_);
+    }
+    multiply_.load(fragments_[(Step + 1) % 2], stage_, next);
+    multiply_.template multiply<Full>(acc, fragments_[Step % 2], live_frags);
+    if constexpr (next != 0) steps<Full, Step + 1>(acc, live_frags);
+  }
+
+  MOE_DEVICE void finish_copies() {
+    ptx::cp_async_commit();
+    producer_.advance();
+    fill_ = fill_ + Config::stage_bytes == ring_end_ ? ring_ : fill_ + Config::stage_bytes;
+  }
+
+  Producer& producer_;
+  const Multiply multiply_;
+  typename Multiply::Fragments fragments_[2];
+  const u32 ring_;
+  const u32 ring_end_;
+  u32 stage_;  // the stage that is multiplied
+  u32 fill_;   // the stage that is filled, STAGES - 1 ahead
+};
+
+}  // namespace moe_tune

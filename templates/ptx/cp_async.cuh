@@ -1,0 +1,26 @@
+// cp.async: 16-byte copies from global to shared memory that bypass registers and L1 (sm_80).
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+#pragma once
+
+#include "ptx/base.cuh"
+
+namespace moe_tune::ptx {
+
+/// Copies 16 bytes; with `valid` false reads nothing and writes zeros. Both addresses are 16-byte aligned.
+MOE_DEVICE void cp_async_16(u32 shared_address, const void* global_address, bool valid) {
+  const u32 source_bytes = valid ? 16u : 0u;
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address), "l"(global_address), "r"(source_bytes)
+               : "memory");
+}
+
+/// Closes the group of copies that this thread has issued since the last commit.
+MOE_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+/// Waits until at most `Pending` of this thread's groups are unfinished. Other threads see the data after a barrier.
+template <int Pending>
+MOE_DEVICE void cp_async_wait() {
+  static_assert(Pending >= 0);
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
+
+}  // namespace moe_tune::ptx

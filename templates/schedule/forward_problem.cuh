@@ -1,0 +1,24 @@
+// The compile-time half of a forward grouped GEMM (generator/include/moe_tune/problem.hpp says what it computes).
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+#pragma once
+
+#include "ptx/numeric.cuh"
+
+namespace moe_tune {
+
+template <DType Type, int NumExperts, int OutputColumns, int Reduction, int TopK, bool PermuteX, bool PermuteY, bool FuseMulPost>
+struct ForwardProblem {
+  static constexpr DType type = Type;
+  static constexpr int E = NumExperts;
+  static constexpr int N = OutputColumns;
+  static constexpr int K = Reduction;
+  static constexpr int top_k = TopK;
+  static constexpr bool permute_x = PermuteX;
+  static constexpr bool permute_y = PermuteY;
+  static constexpr bool fuse_mul_post = FuseMulPost;
+  static_assert(N % 8 == 0 && K % 8 == 0, "rows are moved 16 bytes at a time");
+  static_assert(!(PermuteX && PermuteY), "permute_x belongs to the first GEMM of a block, permute_y to the second");
+  static_assert(!FuseMulPost || PermuteY, "the weight of a row is found through its slot");
+};
+
+}  // namespace moe_tune
