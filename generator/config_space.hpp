@@ -1,0 +1,27 @@
+// Every config that can serve a problem on a device.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "generator/device.hpp"
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+
+namespace moe_tune {
+
+/// The configs of the product of all fields' values that satisfy every constraint, in a fixed order.
+std::vector<KernelConfigForward> config_space(const Problem& problem, const DeviceDescription& device);
+
+struct RejectedConfig {
+  KernelConfigForward config;
+  std::string reason;
+};
+
+/// The configs of the product that are not in the space, each with its reason.
+std::vector<RejectedConfig> rejected_configs(const Problem& problem, const DeviceDescription& device);
+
+/// Whether the config is in the space.
+bool in_config_space(const Problem& problem, const KernelConfigForward& config, const DeviceDescription& device);
+
+}  // namespace moe_tune

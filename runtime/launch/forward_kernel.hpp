@@ -1,0 +1,49 @@
+// A compiled forward kernel, loaded on one device and ready to launch.
+#pragma once
+
+#include <cuda.h>
+
+#include <string>
+
+#include "generator/device.hpp"
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+#include "runtime/jit/cubin_cache.hpp"
+#include "runtime/jit/device.hpp"
+#include "runtime/jit/module.hpp"
+#include "templates/abi/grouped_gemm.cuh"
+
+namespace moe_tune {
+
+/// The description that constraints, heuristics and the model use for a live GPU: limits from the driver, rates from the table.
+DeviceDescription describe_device(const DeviceInfo& info);
+
+/// Emits, compiles (through the cache; no GPU needed) the kernel of a config. Throws UsageError for a config outside the space,
+/// CompileError when the compiler refuses the source.
+CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config, const std::string& arch);
+
+/// Belongs to the context that was current when it was made; launching is thread-safe.
+class ForwardKernel {
+ public:
+  /// Loads `compiled` into the current context. Throws EnvironmentError when the driver refuses the cubin.
+  ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled, int sm_count);
+
+  /// Launches on `stream` with SMs x ctas_per_sm blocks; `max_sms` > 0 uses at most that many SMs. Does not synchronise and can
+  /// be captured. M = 0 launches nothing.
+  void launch(const abi::GroupedGemmArgs& args, CUstream stream, int max_sms = 0) const;
+
+  const KernelConfigForward& config() const { return config_; }
+  int shared_bytes() const { return shared_bytes_; }
+  /// Blocks per SM that the driver computes for the loaded kernel.
+  int resident_blocks() const { return resident_blocks_; }
+
+ private:
+  KernelConfigForward config_;
+  int shared_bytes_;
+  int sm_count_;
+  Module module_;
+  CUfunction function_;
+  int resident_blocks_;
+};
+
+}  // namespace moe_tune
