@@ -1,0 +1,86 @@
+// template_compile_alone ARCH: compiles every template that claims ARCH alone with NVRTC, and two emitted kernels, without a
+// warning. Exit code 0: all compile; 1: some do not, and their logs are printed; 77: the loaded NVRTC does not know ARCH, so
+// nothing was tried.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "generator/emit.hpp"
+#include "generator/templates.hpp"
+#include "runtime/jit/compiler.hpp"
+#include "runtime/jit/nvrtc.hpp"
+#include "tests/templates/claimed_archs.hpp"
+
+namespace moe_tune {
+namespace {
+
+/// The front end's warnings, or those of ptxas about the pipeline.
+bool has_warnings(const CompiledKernel& kernel) {
+  return kernel.log.find("warning") != std::string::npos || !kernel.resources.warnings.empty();
+}
+
+bool compiles(const std::string& source, const std::string& arch, const std::string& name) {
+  try {
+    const CompiledKernel kernel = compile(source, arch, name);
+    if (!has_warnings(kernel)) return true;
+    fmt::print("{} for {}: warnings\n{}\n", name, arch, kernel.log);
+  } catch (const CompileError& error) {
+    fmt::print("{}\n", error.what());
+  }
+  return false;
+}
+
+int run(const std::string& arch) {
+  if (!nvrtc().supports(arch)) {
+    fmt::print("NVRTC {} does not know {}: not tried\n", to_string(nvrtc().version()), arch);
+    return 77;
+  }
+  // If warnings stopped being seen, everything below would pass.
+  if (!has_warnings(compile("__global__ void k() { int unused; }", arch, "control.cu"))) {
+    fmt::print("the warning of the control source was not seen\n");
+    return 1;
+  }
+  int tried = 0;
+  int failed = 0;
+  for (const TemplateFile& file : embedded_templates()) {
+    if (!claimed_archs(file).contains(arch)) continue;
+    ++tried;
+    failed += !compiles(inline_template(file.path), arch, std::string(file.path));
+  }
+
+  Problem gather;
+  gather.E = 60;
+  gather.N = 2816;
+  gather.K = 1000;
+  gather.top_k = 4;
+  gather.permute_x = true;
+  Problem scatter = gather;
+  scatter.gemm = Gemm::down;
+  scatter.dtype = DType::fp16;
+  scatter.permute_x = false;
+  scatter.permute_y = true;
+  scatter.fuse_mul_post = true;
+  for (const Problem& problem : {gather, scatter}) {
+    ++tried;
+    failed += !compiles(emit_forward(problem, {}), arch, describe(problem));
+  }
+  fmt::print("{}: {} sources tried, {} failed\n", arch, tried, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace moe_tune
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s ARCH\n", argv[0]);
+    return 2;
+  }
+  try {
+    return moe_tune::run(argv[1]);
+  } catch (const std::exception& error) {
+    fmt::print("{}\n", error.what());
+    return 1;
+  }
+}
