@@ -98,7 +98,7 @@ void CubinCache::fall_back(const std::string& why) {
   temporary_root_owner_ = getpid();
   try {
     open_folder(temporary_root_ / "cubin");
-    log_line(LogLevel::warn, fmt::format("{}. Compiled kernels go to {}, for this process only", why, folder_.string()));
+    log_line(LogLevel::warn, fmt::format("compiled kernels go to {}, for this process only: {}", folder_.string(), why));
   } catch (const EnvironmentError& error) {
     warn_once(error.what());
   }
@@ -202,8 +202,7 @@ uint64_t CubinCache::evict(uint64_t added) {
 
 void CubinCache::warn_once(const std::string& why) {
   std::call_once(warned_, [&why] {
-    log_line(LogLevel::warn,
-             fmt::format("compiled kernels are not cached, so each is compiled again when it is needed: {}", why));
+    log_line(LogLevel::warn, fmt::format("the cache of compiled kernels is impaired, so some will be compiled again: {}", why));
   });
 }
 
