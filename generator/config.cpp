@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <functional>
+
+#include "moe_tune/error.hpp"
 
 namespace moe_tune {
 
@@ -29,7 +33,7 @@ constexpr int stages_values[] = {2, 3, 4, 5, 6, 7, 8};
 constexpr int ctas_values[] = {1, 2, 3, 4};
 constexpr int order_values[] = {0, 1};
 
-#define MOE_TUNE_FIELD(member)                                        \
+#define MOE_TUNE_FIELD(member)                                             \
   [](const KernelConfigForward& c) { return static_cast<int>(c.member); }, \
       [](KernelConfigForward& c, int value) { c.member = static_cast<decltype(c.member)>(value); }
 
@@ -39,7 +43,13 @@ constexpr ConfigField fields[] = {
     {"BLOCK_N", block_n_aliases, block_n_values, {}, "output columns of a tile", true, MOE_TUNE_FIELD(BLOCK_N)},
     {"BLOCK_K", block_k_aliases, block_k_values, {}, "reduction length of a pipeline stage", true, MOE_TUNE_FIELD(BLOCK_K)},
     {"warps", warps_aliases, warps_values, {}, "warps per block", true, MOE_TUNE_FIELD(warps)},
-    {"warps_m", {}, warps_m_values, {}, "warps that split BLOCK_M; the other factor splits BLOCK_N", false, MOE_TUNE_FIELD(warps_m)},
+    {"warps_m",
+     {},
+     warps_m_values,
+     {},
+     "warps that split BLOCK_M; the other factor splits BLOCK_N",
+     false,
+     MOE_TUNE_FIELD(warps_m)},
     {"stages", stages_aliases, stages_values, {}, "pipeline stages in shared memory", true, MOE_TUNE_FIELD(stages)},
     {"ctas_per_sm", {}, ctas_values, {}, "resident blocks per SM", false, MOE_TUNE_FIELD(ctas_per_sm)},
     {"tile_order", {}, order_values, order_spelling, "order of an expert's tiles", false, MOE_TUNE_FIELD(tile_order)},
@@ -47,9 +57,48 @@ constexpr ConfigField fields[] = {
 
 #undef MOE_TUNE_FIELD
 
+constexpr std::string_view order_suffixes[] = {"mfast", "nfast"};
+
+// Takes the parts of a config's name off the front of a text, one after the other.
+class NameReader {
+ public:
+  explicit NameReader(std::string_view text) : rest_(text) {}
+
+  int number(std::string_view prefix) {
+    int value = 0;
+    take(prefix);
+    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
+    good_ = good_ && error == std::errc();
+    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
+    return value;
+  }
+
+  int one_of(std::string_view prefix, Names names) {
+    take(prefix);
+    const auto name = std::find_if(names.begin(), names.end(), [&](std::string_view n) { return rest_.starts_with(n); });
+    good_ = good_ && name != names.end();
+    if (!good_) return 0;
+    take(*name);
+    return static_cast<int>(name - names.begin());
+  }
+
+  bool read_all() const { return good_ && rest_.empty(); }
+
+ private:
+  void take(std::string_view prefix) {
+    good_ = good_ && rest_.starts_with(prefix);
+    if (good_) rest_.remove_prefix(prefix.size());
+  }
+
+  std::string_view rest_;
+  bool good_ = true;
+};
+
 }  // namespace
 
-std::span<const ConfigField> forward_fields() { return fields; }
+std::span<const ConfigField> forward_fields() {
+  return fields;
+}
 
 std::string field_text(const ConfigField& field, const KernelConfigForward& config) {
   const int value = field.get(config);
@@ -60,8 +109,33 @@ std::string field_text(const ConfigField& field, const KernelConfigForward& conf
 }
 
 std::string to_string(const KernelConfigForward& c) {
-  return fmt::format("{}_{}x{}x{}_w{}m{}_s{}_c{}_{}", family_spelling[static_cast<int>(c.family)], c.BLOCK_M, c.BLOCK_N, c.BLOCK_K,
-                     c.warps, c.warps_m, c.stages, c.ctas_per_sm, c.tile_order == TileOrder::m_fastest ? "mfast" : "nfast");
+  return fmt::format("{}_{}x{}x{}_w{}m{}_s{}_c{}_{}", family_spelling[static_cast<int>(c.family)], c.BLOCK_M, c.BLOCK_N,
+                     c.BLOCK_K, c.warps, c.warps_m, c.stages, c.ctas_per_sm, order_suffixes[static_cast<int>(c.tile_order)]);
+}
+
+KernelConfigForward parse_config(std::string_view name) {
+  NameReader reader(name);
+  KernelConfigForward c;
+  c.family = static_cast<Family>(reader.one_of("", family_spelling));
+  c.BLOCK_M = reader.number("_");
+  c.BLOCK_N = reader.number("x");
+  c.BLOCK_K = reader.number("x");
+  c.warps = reader.number("_w");
+  c.warps_m = reader.number("m");
+  c.stages = reader.number("_s");
+  c.ctas_per_sm = reader.number("_c");
+  c.tile_order = static_cast<TileOrder>(reader.one_of("_", order_suffixes));
+  // Printing again refuses other spellings of the same numbers, such as 0128: a config has one name.
+  if (!reader.read_all() || to_string(c) != name) {
+    throw UsageError(fmt::format("config \"{}\" is not a name of the form {}", name, to_string(KernelConfigForward{})));
+  }
+  for (const ConfigField& field : fields) {
+    if (std::find(field.allowed.begin(), field.allowed.end(), field.get(c)) == field.allowed.end()) {
+      throw UsageError(
+          fmt::format("config \"{}\": {} = {} is not one of {}", name, field.name, field.get(c), fmt::join(field.allowed, ", ")));
+    }
+  }
+  return c;
 }
 
 int default_warps_m(int BLOCK_M, int BLOCK_N, int warps) {

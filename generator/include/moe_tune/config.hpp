@@ -57,6 +57,9 @@ std::string field_text(const ConfigField& field, const KernelConfigForward& conf
 /// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast".
 std::string to_string(const KernelConfigForward& config);
 
+/// The config whose name to_string prints. Throws UsageError for any other text, and for a value outside the config space.
+KernelConfigForward parse_config(std::string_view name);
+
 /// The default split of warps along BLOCK_M when a config does not say: as many as leave each warp at least 16 rows, and a
 /// warp tile as square as possible.
 int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
