@@ -1,0 +1,60 @@
+// The Bench of a real machine: a pool of workers that compile, and one that owns the GPU.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/tune/bench.hpp"
+#include "runtime/tune/target.hpp"
+#include "runtime/tune/worker_process.hpp"
+
+namespace moe_tune {
+
+struct WorkerBenchOptions {
+  std::vector<std::string> command;  ///< how this executable is run as a worker, e.g. {"/proc/self/exe", "worker"}
+  int jobs = 1;                      ///< parallel compilations
+  int ordinal = 0;                   ///< the GPU
+  std::uint64_t seed = 1;            ///< of the order of launches
+  int compile_limit_ms = 60'000;     ///< of one kernel
+  int launch_limit_ms = 10'000;      ///< of one launch
+  int set_up_limit_ms = 120'000;     ///< of filling the buffers and computing the reference
+  std::int64_t compile_memory = std::int64_t{8} << 30;  ///< address space of a compiling worker
+  const std::atomic<bool>* cancel = nullptr;            ///< not owned; may be null
+};
+
+class WorkerBench final : public Bench {
+ public:
+  explicit WorkerBench(WorkerBenchOptions options);
+  ~WorkerBench() override;
+
+  std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
+                                      const std::string& arch,
+                                      const std::function<void(std::size_t, const CompileOutcome&)>& on_done) override;
+  void set_up(const Workload& workload) override;
+  VerifyOutcome verify(const KernelConfigForward& config) override;
+  TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override;
+
+ private:
+  void ensure_set_up();
+  WorkerAnswer ask_gpu(const Json& request, const WorkerLimits& limits);
+
+  WorkerBenchOptions options_;
+  std::vector<WorkerProcess> compilers_;
+  WorkerProcess gpu_;
+  std::optional<Workload> workload_;
+  int set_up_starts_ = 0;  ///< gpu_.starts() when the workload was set up; 0: it must be set up again
+  std::uint64_t time_calls_ = 0;
+};
+
+/// The live GPU `ordinal` as a worker sees it, so that this process never initialises CUDA; nothing where the machine has no GPU,
+/// and then `*why` (unless null) says why. Throws UsageError for an ordinal that does not exist, EnvironmentError when no worker
+/// starts or NVRTC is missing.
+std::optional<Target> query_target(const WorkerBenchOptions& options, std::string* why = nullptr);
+
+/// The version of the compiler that workers use, e.g. "13.0". Throws EnvironmentError when there is none.
+std::string query_nvrtc(const WorkerBenchOptions& options);
+
+}  // namespace moe_tune

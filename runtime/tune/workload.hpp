@@ -1,0 +1,40 @@
+// One point of a tuning run: a problem with actual rows.
+#pragma once
+
+#include <cstdint>
+
+#include "generator/routing.hpp"
+#include "moe_tune/problem.hpp"
+#include "tuning_db/record.hpp"
+
+namespace moe_tune {
+
+struct Workload {
+  Problem problem;
+  int tokens = 1;          ///< T; rows M = T * top_k
+  RoutingSpec routing;     ///< how the rows are spread over the experts
+  std::uint64_t seed = 1;  ///< of the random values of x, w and topk_weights
+};
+
+/// Device bytes of every buffer that measuring a workload needs.
+struct WorkloadBytes {
+  std::int64_t weights = 0;    ///< E * N * K elements
+  std::int64_t x = 0;          ///< (T, K) with permute_x, else (M, K)
+  std::int64_t y = 0;          ///< (M, N)
+  std::int64_t reference = 0;  ///< (M, N) float32
+  std::int64_t routing = 0;    ///< m_sizes, gather_indices, topk_weights
+  std::int64_t flush = 0;      ///< read before every sample to evict the L2
+
+  std::int64_t total() const { return weights + x + y + reference + routing + flush; }
+};
+
+/// Rows of a workload, T * top_k. Throws UsageError when they do not fit an int.
+int workload_rows(const Problem& problem, int tokens);
+
+/// Throws UsageError when a size does not fit 64 bits.
+WorkloadBytes workload_bytes(const Problem& problem, int tokens, std::int64_t l2_bytes);
+
+/// What an entry records about a routing.
+Routing routing_record(const RoutingSpec& spec, const RoutedRows& rows);
+
+}  // namespace moe_tune
