@@ -61,12 +61,12 @@ class CubinCache {
 
   void open_folder(const std::filesystem::path& folder);
   void fall_back(const std::string& why);
-  Loaded load(const std::string& key) const;
-  bool store(const std::string& key, const CompiledKernel& kernel);
+  Loaded load(const std::string& wanted) const;
+  bool store(const std::string& wanted, const CompiledKernel& kernel);
   void make_room(uint64_t added);
   uint64_t evict(uint64_t added);
   void warn_once(const std::string& why);
-  std::filesystem::path entry_file(const std::string& key) const;
+  std::filesystem::path entry_file(const std::string& wanted) const;
 
   std::filesystem::path folder_;
   uint64_t max_bytes_;

@@ -22,7 +22,8 @@ std::string to_string(NvrtcVersion version);
 
 inline constexpr NvrtcVersion oldest_nvrtc{12, 4};
 
-/// One NVRTC library. Thread-safe.
+/// One NVRTC library. Thread-safe, and threads do compile at the same time: eight forward kernels took 5.5 to 6.9 s on one thread
+/// and 3.0 to 3.7 s on two (two cores, NVRTC 12.4, 12.9, 13.0 and 13.5), so there is no need for a process per compilation.
 class Nvrtc {
  public:
   /// Opens `library`: a path, or a name that the loader resolves. Throws EnvironmentError when it cannot be opened, lacks a
