@@ -213,6 +213,10 @@ class Interpreter {
     entry.env.nvrtc = provenance.at("nvrtc").string();
     entry.gen = generator_from(JsonView(gen, source_, "generators"));
     entry.problem = workload_from(JsonView(workload, source_, "workloads"));
+    // A version whose ids hash other fields matches entries by other rules.
+    if (environment_id(entry.env.key) != view.at("env").string()) view.fail("env: the id is not this version's");
+    if (generator_id(entry.gen) != view.at("gen").string()) view.fail("gen: the id is not this version's");
+    if (workload_id(entry.problem) != view.at("workload").string()) view.fail("workload: the id is not this version's");
     const JsonView tokens = view.at("tokens");
     const auto range = tokens.at("range").elements();
     if (range.size() != 2) tokens.fail("range: expected two integers");

@@ -108,6 +108,10 @@ TEST_CASE("an intact entry that only a later version understands is kept and not
   REQUIRE(again["entries"].size() == 2);
   CHECK(again["entries"][1]["config"]["family"] == "sm123");
 
+  const Database other_ids = decode_database(rewritten(database, "workloads", [](Json& w) { w["N"] = 8; }), "db.json");
+  CHECK(other_ids.entries.empty());
+  CHECK(other_ids.opaque_entries.size() == 2);
+
   const Database later_op = decode_database(rewritten(database, "workloads", [](Json& w) { w["op"] = "dZ"; }), "db.json");
   CHECK(later_op.entries.empty());
   CHECK(later_op.damage.empty());

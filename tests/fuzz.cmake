@@ -1,0 +1,18 @@
+# Readers of files against mutated inputs: deterministic and short by default, a million inputs each under the label "long".
+moe_tune_test(fuzz_tests FOLDER fuzz LINK moe_tune_tuning_db LABEL fuzz)
+add_test(NAME "fuzz_tests: a million inputs each" COMMAND fuzz_tests)
+set_tests_properties("fuzz_tests: a million inputs each" PROPERTIES
+  LABELS "long" TIMEOUT 7200 ENVIRONMENT "MOE_TUNE_FUZZ_INPUTS=1000000")
+
+# With clang: coverage-guided fuzzing, e.g. bin/fuzz_override -max_total_time=600 tests/fuzz/corpus/override
+option(MOE_TUNE_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+if(MOE_TUNE_FUZZ)
+  foreach(target json override database journal)
+    add_executable(fuzz_${target} fuzz/libfuzzer/main.cpp fuzz/targets.cpp)
+    target_include_directories(fuzz_${target} PRIVATE ${PROJECT_SOURCE_DIR})
+    target_compile_definitions(fuzz_${target} PRIVATE MOE_TUNE_FUZZ_TARGET=fuzz_${target})
+    target_compile_options(fuzz_${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+    target_link_options(fuzz_${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+    target_link_libraries(fuzz_${target} PRIVATE moe_tune_tuning_db fmt::fmt-header-only)
+  endforeach()
+endif()
