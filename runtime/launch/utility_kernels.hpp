@@ -16,49 +16,71 @@
 namespace moe_tune {
 
 /// What the comparison of an output with the float32 reference found. Errors are relative to the row: for row r,
-/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square. NaN or an unwritten element fails.
+/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square. NaN or an unwritten element fails, and
+/// so does a row that the problem does not define but that was written: its error is infinite.
 struct Comparison {
-  double max_row_error = 0;      ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
-  double max_element_error = 0;  ///< worst |y - ref| / rms(ref row); infinity for NaN
-  std::int64_t bad_rows = 0;     ///< rows over the tolerance, NaN included
-  int first_bad_row = -1;        ///< smallest such row of the output
+  double max_row_error = 0;          ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
+  double max_element_error = 0;      ///< worst |y - ref| / rms(ref row); infinity for NaN
+  std::int64_t bad_rows = 0;         ///< rows over the tolerance, NaN included
+  int first_bad_row = -1;            ///< smallest such row of the output
   std::vector<double> expert_error;  ///< (E) worst row error of each expert's rows
 
   bool pass() const { return bad_rows == 0; }
 };
 
-/// All utility kernels, compiled for the device of the current context and loaded there. Methods work in order on `stream`
-/// and are asynchronous unless they return a value.
+/// All utility kernels, compiled for the device of the current context and loaded there. Methods are thread-safe, work in order
+/// on `stream`, which belongs to that context, and are asynchronous unless they say that they wait. They throw EnvironmentError
+/// when the driver refuses a launch.
 class UtilityKernels {
  public:
+  /// Compiles through the cache for `arch`, e.g. "sm_90", and loads into the current context.
   UtilityKernels(CubinCache& cache, const std::string& arch, int sm_count);
 
-  /// `count` values of `dtype`, approximately normal with standard deviation `scale`, a pure function of seed and position.
+  /// `count` values of `dtype`, approximately normal with standard deviation `scale`, a pure function of seed and position:
+  /// runtime/reference/random.hpp computes the same bits. `target` is 16-byte aligned.
   void fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed, CUstream stream) const;
 
   /// The reference: `reference` is (M, N) float32, indexed like y. It shares no code with the measured kernels. Rows that the
-  /// problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had.
+  /// problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had. Sets no status bits.
   void reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, CUstream stream) const;
 
   /// Compares y (args.y, with its row stride) with the reference on the rows that the problem defines and waits for the result.
-  /// `undefined rows` must still hold the poison byte 0xff in every byte, or they count as bad.
+  /// The other rows of the M must still hold the poison byte 0xff in every element, or they count as bad. A row is bad when its
+  /// row error is above `row_tolerance`.
   Comparison compare(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, double row_tolerance,
                      CUstream stream) const;
 
   /// Reads `bytes` bytes with 16-byte loads and writes nothing: evicts the L2, and is the streaming read that small T is
-  /// compared with. `bytes` is a multiple of 16.
+  /// compared with. `bytes` is a multiple of 16, `source` 16-byte aligned.
   void stream_read(CUdeviceptr source, std::int64_t bytes, CUstream stream) const;
 
-  /// A register-only loop of mma.sync on random operands; returns its floating-point operations. `iterations` per warp.
+  /// A register-only loop of mma.sync on random operands, 8 warps on each SM, `iterations` times 32 of them per warp; returns its
+  /// floating-point operations and does not wait.
   double mma_ceiling(DType dtype, int iterations, CUstream stream) const;
 
  private:
+  /// The kernels of one dtype.
+  struct TypedKernels {
+    CUfunction fill_random;
+    CUfunction reference_forward;
+    CUfunction judge_defined;
+    CUfunction judge_undefined;
+    CUfunction mma_ceiling;
+  };
+
+  TypedKernels load(DType dtype) const;
+  const TypedKernels& of(DType dtype) const { return dtype == DType::bf16 ? bf16_ : fp16_; }
+
   int sm_count_;
   Module module_;
-  DeviceBuffer sink_;
+  DeviceBuffer sink_;  ///< what a kernel would write its result to, so that the compiler keeps the work
+  TypedKernels bf16_;
+  TypedKernels fp16_;
+  CUfunction stream_read_;
 };
 
-/// Row tolerance of the comparison for outputs rounded once to `dtype`.
+/// Row tolerance of the comparison for outputs rounded once to `dtype`: no element is rounded by more than half a unit in the
+/// last place, so neither is the row, plus what the order of float32 additions may change.
 double row_tolerance(DType dtype);
 
 }  // namespace moe_tune

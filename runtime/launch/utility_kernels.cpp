@@ -1,0 +1,129 @@
+#include "runtime/launch/utility_kernels.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "generator/support/checked.hpp"
+#include "generator/templates.hpp"
+#include "runtime/jit/driver.hpp"
+#include "templates/abi/utilities.cuh"
+
+namespace moe_tune {
+
+namespace {
+
+constexpr const char* root_template = "kernels/utilities.cuh";
+
+constexpr int fill_blocks_per_sm = 8;
+constexpr int mma_flops = 2 * 16 * 8 * 16;
+
+int blocks_for(std::int64_t work, std::int64_t per_block) {
+  return narrow<int>((work + per_block - 1) / per_block, "blocks of a utility kernel");
+}
+
+/// Launches with one-dimensional grid and block; `args` are the kernel's parameters, of exactly its types.
+template <class... Args>
+void launch(CUfunction function, int blocks, int threads, CUstream stream, Args... args) {
+  if (blocks == 0) return;
+  void* parameters[] = {&args...};
+  driver().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1, static_cast<unsigned>(threads), 1, 1, 0, stream,
+                          parameters, nullptr);
+}
+
+abi::ForwardShape shape_of(const Problem& p) {
+  return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post};
+}
+
+/// The error whose square a kernel stored as bits.
+double error_of(unsigned squared_bits) {
+  return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits)));
+}
+
+}  // namespace
+
+UtilityKernels::UtilityKernels(CubinCache& cache, const std::string& arch, int sm_count)
+    : sm_count_(sm_count),
+      module_(cache.get_or_compile(inline_template(root_template), arch, root_template).cubin),
+      sink_(sizeof(float) * 4),
+      bf16_(load(DType::bf16)),
+      fp16_(load(DType::fp16)),
+      stream_read_(module_.function("moe_tune_stream_read")) {}
+
+UtilityKernels::TypedKernels UtilityKernels::load(DType dtype) const {
+  const auto find = [&](const std::string& name) {
+    return module_.function("moe_tune_" + name + "_" + std::string(to_string(dtype)));
+  };
+  return {find("fill_random"), find("reference_forward"), find("judge_defined"), find("judge_undefined"), find("mma_ceiling")};
+}
+
+void UtilityKernels::fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed,
+                                 CUstream stream) const {
+  const int blocks = std::min(blocks_for(count, abi::fill_threads * abi::fill_values), sm_count_ * fill_blocks_per_sm);
+  launch(of(dtype).fill_random, blocks, abi::fill_threads, stream, target, static_cast<long long>(count), scale, seed);
+}
+
+void UtilityKernels::reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
+                                       CUstream stream) const {
+  if (args.M == 0) return;
+  // Groups of rows hold rows of one expert; every expert may end with a group that is not full.
+  const std::int64_t groups = args.M / abi::reference_rows + problem.E;
+  const std::int64_t column_blocks = blocks_for(problem.N, abi::reference_threads);
+  const int blocks = narrow<int>(checked_mul(groups, column_blocks, "blocks of the reference"), "blocks of the reference");
+  launch(of(problem.dtype).reference_forward, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
+}
+
+Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
+                                   double row_tolerance, CUstream stream) const {
+  Comparison comparison;
+  comparison.expert_error.resize(problem.E);
+  if (args.M == 0) return comparison;
+
+  DeviceBuffer defined(args.M);
+  DeviceBuffer result(sizeof(abi::ComparisonWords) + sizeof(unsigned) * problem.E);
+  defined.fill(0, stream);
+  result.fill(0, stream);
+  abi::ComparisonArgs compare_args = {};
+  compare_args.shape = shape_of(problem);
+  compare_args.gemm = args;
+  compare_args.reference = reinterpret_cast<const float*>(reference);
+  compare_args.tolerance_squared = static_cast<float>(row_tolerance * row_tolerance);
+  compare_args.defined = static_cast<unsigned char*>(defined.get());
+  compare_args.result = static_cast<abi::ComparisonWords*>(result.get());
+  compare_args.expert_error = reinterpret_cast<unsigned*>(compare_args.result + 1);
+  const int blocks = blocks_for(args.M, abi::compare_warps);
+  launch(of(problem.dtype).judge_defined, blocks, abi::compare_warps * 32, stream, compare_args);
+  launch(of(problem.dtype).judge_undefined, blocks, abi::compare_warps * 32, stream, compare_args);
+  driver().cuStreamSynchronize(stream);
+
+  abi::ComparisonWords words;
+  std::vector<unsigned> expert_error(problem.E);
+  result.download(&words, sizeof(words));
+  result.download(expert_error.data(), expert_error.size() * sizeof(unsigned), sizeof(words));
+  comparison.max_row_error = error_of(words.row_error);
+  comparison.max_element_error = error_of(words.element_error);
+  comparison.bad_rows = words.bad_rows;
+  comparison.first_bad_row = words.bad_rows == 0 ? -1 : static_cast<int>(0xffffffffu - words.first_bad_row);
+  std::transform(expert_error.begin(), expert_error.end(), comparison.expert_error.begin(), error_of);
+  return comparison;
+}
+
+void UtilityKernels::stream_read(CUdeviceptr source, std::int64_t bytes, CUstream stream) const {
+  const long long chunks = bytes / 16;
+  const int blocks = std::min(blocks_for(chunks, abi::stream_threads), sm_count_ * abi::stream_blocks_per_sm);
+  launch(stream_read_, blocks, abi::stream_threads, stream, source, chunks, sink_.address());
+}
+
+double UtilityKernels::mma_ceiling(DType dtype, int iterations, CUstream stream) const {
+  launch(of(dtype).mma_ceiling, sm_count_, abi::mma_threads, stream, iterations, sink_.address());
+  return static_cast<double>(sm_count_) * (abi::mma_threads / 32) * iterations * abi::mma_per_iteration * mma_flops;
+}
+
+double row_tolerance(DType dtype) {
+  const double half_ulp = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  constexpr double summation = 0x1p-12;
+  return half_ulp + summation;
+}
+
+}  // namespace moe_tune

@@ -1,0 +1,50 @@
+// The arguments of the utility kernels (kernels/utilities.cuh), shared with host code.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+#pragma once
+
+#include "abi/grouped_gemm.cuh"
+
+namespace moe_tune::abi {
+
+// Launch shapes that the kernels are compiled for.
+inline constexpr int fill_threads = 256;
+inline constexpr int fill_values = 8;  // that a thread stores at once
+inline constexpr int reference_threads = 128;
+inline constexpr int reference_rows = 8;  // of one expert per block
+inline constexpr int compare_warps = 8;   // rows per block
+inline constexpr int stream_threads = 256;
+inline constexpr int stream_blocks_per_sm = 4;
+inline constexpr int mma_threads = 256;
+inline constexpr int mma_per_iteration = 32;  // per warp
+
+/// The half of a forward problem that a measured kernel has compiled in. Utility kernels are compiled once for all problems.
+struct ForwardShape {
+  int E;
+  int N;
+  int K;
+  int top_k;
+  int permute_x;
+  int permute_y;
+  int fuse_mul_post;
+};
+
+/// What a comparison finds. Errors are squares of non-negative floats as bits, which order like the floats; NaN is kept as
+/// infinity. E words follow: the largest squared row error of each expert.
+struct ComparisonWords {
+  unsigned bad_rows;
+  unsigned first_bad_row;  // 0xffffffff - row, so that a maximum finds the smallest row; 0: none
+  unsigned row_error;      // largest |y - reference|^2 / |reference|^2 of a row
+  unsigned element_error;  // largest |y - reference|^2 / mean square of the reference row
+};
+
+struct ComparisonArgs {
+  ForwardShape shape;
+  GroupedGemmArgs gemm;
+  const float* reference;   // (M, N), indexed like y
+  float tolerance_squared;  // a row with a larger squared error is bad
+  unsigned char* defined;   // (M), zeroed: the rows of y that the problem defines
+  ComparisonWords* result;  // zeroed
+  unsigned* expert_error;   // (E), zeroed
+};
+
+}  // namespace moe_tune::abi

@@ -1,0 +1,92 @@
+// Compares an output with the float32 reference, row by row: a norm over the whole output would hide a dead expert.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+//
+// Two passes, a warp per row. The first walks the rows in expert order, judges the row of y that each is stored in and marks it
+// as defined; the second checks that rows without a mark still hold the poison.
+#pragma once
+
+#include "kernels/find_rows.cuh"
+#include "ptx/numeric.cuh"
+#include "ptx/sync.cuh"
+
+namespace moe_tune {
+
+template <DType Type>
+struct CompareRows {
+  static MOE_DEVICE
+  void judge_defined(const abi::ComparisonArgs& args) {
+    const int row = this_row();
+    if (row >= args.gemm.M) return;
+    const int expert = expert_of_row(args.shape, args.gemm, row);
+    const int stored = expert < 0 ? -1 : output_row(args.shape, args.gemm, row);
+    if (stored < 0) return;
+    float difference = 0.0f;  // sums of squares over the row
+    float reference = 0.0f;
+    float largest = 0.0f;
+    const u16* y = row_of_y(args, stored);
+    for (int column = static_cast<int>(ptx::lane_index()); column < args.shape.N; column += 32) {
+      const float expected = ptx::load_constant(args.reference + static_cast<i64>(stored) * args.shape.N + column);
+      const float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
+      difference += error * error;
+      reference += expected * expected;
+      if (error * error > largest) largest = error * error;
+    }
+    MOE_UNROLL
+    for (u32 mask = 16; mask > 0; mask /= 2) {
+      difference += ptx::shuffle_xor(difference, mask);
+      reference += ptx::shuffle_xor(reference, mask);
+      const float other = ptx::shuffle_xor(largest, mask);
+      if (other > largest) largest = other;
+    }
+    if (ptx::lane_index() != 0) return;
+    args.defined[stored] = 1;
+    // A NaN anywhere is a NaN in the difference, which makes both errors infinite; so does any error against an all-zero row.
+    const bool exact = difference == 0.0f;
+    const u32 row_error = exact ? 0u : error_bits(difference / reference);
+    const bool finite = row_error != infinity;
+    const u32 element_error = exact ? 0u : finite ? error_bits(largest * static_cast<float>(args.shape.N) / reference) : infinity;
+    ptx::atomic_max(&args.result->row_error, row_error);
+    ptx::atomic_max(&args.result->element_error, element_error);
+    ptx::atomic_max(args.expert_error + expert, row_error);
+    if (row_error > ptx::float_bits(args.tolerance_squared)) count_bad_row(args, stored);
+  }
+
+  static MOE_DEVICE
+  void judge_undefined(const abi::ComparisonArgs& args) {
+    const int row = this_row();
+    if (row >= args.gemm.M || args.defined[row]) return;
+    const u16* y = row_of_y(args, row);
+    float touched = 0.0f;
+    for (int column = static_cast<int>(ptx::lane_index()); column < args.shape.N; column += 32) {
+      if (ptx::load_constant(y + column) != 0xffff) touched = 1.0f;
+    }
+    MOE_UNROLL
+    for (u32 mask = 16; mask > 0; mask /= 2) touched += ptx::shuffle_xor(touched, mask);
+    if (touched == 0.0f || ptx::lane_index() != 0) return;
+    ptx::atomic_max(&args.result->row_error, infinity);
+    ptx::atomic_max(&args.result->element_error, infinity);
+    count_bad_row(args, row);
+  }
+
+ private:
+  static constexpr u32 infinity = 0x7f800000u;
+
+  static MOE_DEVICE
+  int this_row() { return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32); }
+
+  static MOE_DEVICE
+  const u16* row_of_y(const abi::ComparisonArgs& args, int row) {
+    return reinterpret_cast<const u16*>(row_address(args.gemm.y, row, args.gemm.y_row_bytes));
+  }
+
+  static MOE_DEVICE
+  u32 error_bits(float value) { return value == value ? ptx::float_bits(value) : infinity; }
+
+  static MOE_DEVICE
+  void count_bad_row(const abi::ComparisonArgs& args, int row) {
+    ptx::atomic_add(&args.result->bad_rows, 1u);
+    ptx::atomic_max(&args.result->first_bad_row, 0xffffffffu - static_cast<u32>(row));
+  }
+};
+
+}  // namespace moe_tune
