@@ -11,10 +11,17 @@ namespace moe_tune {
 /// The name of the entry point of every emitted forward kernel.
 inline constexpr const char* forward_kernel_name = "moe_tune_forward";
 
+/// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known.
+enum class WeightLayout {
+  contiguous,  ///< K elements apart
+  strided,     ///< args.w_row_bytes apart
+};
+
 /// CUDA source of the kernel that runs `problem` with `config`: the template files it needs, inlined, and one instantiation.
 /// It includes nothing, compiles with NVRTC and nvcc as it is, and is the same bytes for the same arguments. Throws UsageError
 /// with the reason when the config cannot serve the problem on any device (generator/constraints.hpp).
-std::string emit_forward(const Problem& problem, const KernelConfigForward& config);
+std::string emit_forward(const Problem& problem, const KernelConfigForward& config,
+                         WeightLayout layout = WeightLayout::contiguous);
 
 /// Version of the generator: changes when emission does, so that database entries of another one are known to be stale.
 std::string_view generator_version();

@@ -16,20 +16,31 @@ template <class Problem, class Config>
 class StoreRows {
   static constexpr bool n_tail = Problem::N % Config::block_n != 0;
 
+  using Multiply = Sm80Multiply<Config, Problem::type>;
+
  public:
-  MOE_DEVICE explicit StoreRows(const abi::GroupedGemmArgs& args) : args_(args) {}
+  MOE_DEVICE
+  explicit StoreRows(const abi::GroupedGemmArgs& args) : args_(args) {}
 
-  MOE_DEVICE void store(const Accumulators<Config>& acc, const Tile& tile) const {
-    using Multiply = Sm80Multiply<Config, Problem::type>;
-    const int first_row = static_cast<int>(Multiply::warp_row() + ptx::lane_index() / 4);
+  /// Starts loading the destinations of a tile, before its products are computed: their latency hides behind the mainloop.
+  MOE_DEVICE
+  void prefetch(const Tile& tile) {
+    if constexpr (Problem::permute_y) {
+      const int left = tile.rows - static_cast<int>(Multiply::warp_row());
+      slots_.load(args_, [&](int row) { return row < left ? tile.row + static_cast<int>(Multiply::warp_row()) + row : -1; });
+    }
+  }
+
+  MOE_DEVICE
+  void store(const Accumulators<Config>& acc, const Tile& tile) {
     const int column = tile.n + static_cast<int>(Multiply::warp_column() + ptx::lane_index() % 4 * 8);
-
-    // All destinations before the first store: their loads overlap instead of stalling every row.
     int rows[Config::m_frags][2];
+    if constexpr (Problem::permute_y) slots_.resolve(args_);
     MOE_UNROLL
     for (int m = 0; m < Config::m_frags; ++m) {
       MOE_UNROLL
-      for (int half = 0; half < 2; ++half) rows[m][half] = destination(tile, first_row + m * 16 + half * 8);
+      for (int half = 0; half < 2; ++half)
+        rows[m][half] = destination(tile, m * 16 + half * 8 + static_cast<int>(ptx::lane_index()) / 4);
     }
     MOE_UNROLL
     for (int m = 0; m < Config::m_frags; ++m) {
@@ -48,18 +59,22 @@ class StoreRows {
   }
 
  private:
-  /// The row of y where a row of the tile goes, or -1 for none.
-  MOE_DEVICE int destination(const Tile& tile, int row) const {
-    if (row >= tile.rows) return -1;
-    return Problem::permute_y ? load_slot(args_, tile.row + row) : tile.row + row;
+  /// The row of y where a row of the warp's tile goes, or -1 for none.
+  MOE_DEVICE
+  int destination(const Tile& tile, int row) const {
+    if constexpr (Problem::permute_y) return slots_.get(row);
+    const int tile_row = static_cast<int>(Multiply::warp_row()) + row;
+    return tile_row < tile.rows ? tile.row + tile_row : -1;
   }
 
-  MOE_DEVICE float load_weight(int slot) const {
+  MOE_DEVICE
+  float load_weight(int slot) const {
     if (args_.topk_weights_f32) return ptx::load_constant(static_cast<const float*>(args_.topk_weights) + slot);
     return ptx::unpack<Problem::type>(ptx::load_constant(static_cast<const u16*>(args_.topk_weights) + slot));
   }
 
-  static MOE_DEVICE Words4 round(const float (&columns)[4][4], int half, float scale) {
+  static MOE_DEVICE
+  Words4 round(const float (&columns)[4][4], int half, float scale) {
     Words4 words;
     MOE_UNROLL
     for (int j = 0; j < 4; ++j) {
@@ -75,6 +90,7 @@ class StoreRows {
   }
 
   const abi::GroupedGemmArgs& args_;
+  WarpSlots<Config::warp_m> slots_;
 };
 
 }  // namespace moe_tune

@@ -15,18 +15,19 @@ struct ForwardSm80 {
   using Schedule = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n, Order>;
   static constexpr int shared_bytes = Config::ring_bytes + Schedule::shared_bytes;
 
-  static MOE_DEVICE void run(const abi::GroupedGemmArgs& args) {
+  static MOE_DEVICE
+  void run(const abi::GroupedGemmArgs& args) {
     const u32 ring = ptx::shared_base();
     const Schedule schedule(args, ring + Config::ring_bytes);
-    u32 id = ptx::block_index();
-    if (id >= schedule.count()) return;
+    if (ptx::block_index() >= schedule.count()) return;
     using Producer = ForwardProducer<Problem, Config, Schedule>;
     Producer producer(args, schedule);
     Sm80Pipeline<Config, Problem::type, Problem::K, Producer> pipeline(ring, producer);
-    const StoreRows<Problem, Config> epilogue(args);
+    StoreRows<Problem, Config> epilogue(args);
     Accumulators<Config> acc;
-    for (; id < schedule.count(); id += ptx::grid_size()) {
-      const Tile tile = schedule.tile(id);
+    while (producer.live()) {
+      const Tile tile = producer.tile();
+      epilogue.prefetch(tile);
       pipeline.run_tile(acc, tile.rows);
       epilogue.store(acc, tile);
     }

@@ -9,103 +9,150 @@
 
 namespace moe_tune {
 
-/// Walks this block's tiles k-block by k-block, STAGES - 1 k-blocks ahead of the multiplication.
+/// Walks this block's tiles k-block by k-block, STAGES - 1 k-blocks ahead of the multiplication. The inner loop is kept to the
+/// copies themselves: every address is a register plus a constant, and the registers move once per k-block.
 template <class Problem, class Config, class Schedule>
 class ForwardProducer {
   using ACopy = TileCopy<Config, Config::block_m, RowPattern::consecutive>;
   using BCopy = TileCopy<Config, Config::block_n, RowPattern::spread>;
+  static constexpr int k_blocks = Config::k_blocks(Problem::K);
   static constexpr bool n_tail = Problem::N % Config::block_n != 0;
-  static constexpr bool k_tail = Problem::K % Config::block_k != 0;
+  static constexpr int rows_per_iteration = 32 / ACopy::chunks_per_row;  // of one warp
 
  public:
-  MOE_DEVICE ForwardProducer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
+  /// Every thread of the block makes one; the block has a tile.
+  MOE_DEVICE
+  ForwardProducer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
       : args_(args),
         schedule_(schedule),
         a_offset_(ACopy::first_offset()),
         b_offset_(Config::a_stage_bytes + BCopy::first_offset()),
-        id_(ptx::block_index()) {
-    prefetch_rows();
+        missing_blocks_(k_blocks - (Problem::K - ACopy::chunk() * 8 + Config::block_k - 1) / Config::block_k),
+        ahead_id_(ptx::block_index()) {
+    prefetch_tile();
     next_tile();
-    k_live_ = live_ && (!k_tail || ACopy::chunk() * 8 < Problem::K);
   }
+
+  /// The tile whose k-blocks are being copied. The consumer starts a tile when this has arrived at it, and not yet left it.
+  MOE_DEVICE
+  const Tile& tile() const { return tile_; }
+  /// Whether tile() is there; false once the block has run out of tiles.
+  MOE_DEVICE
+  bool live() const { return blocks_left_ > 0; }
 
   /// Issues part `Part` of `Parts` of this thread's copies of the current k-block; zeros when no k-block is left.
   template <int Part, int Parts>
-  MOE_DEVICE void copy(u32 stage_address) const {
+  MOE_DEVICE
+  void copy(u32 stage_address) const {
+    const bool live = blocks_left_ > missing_blocks_;
     MOE_UNROLL
     for (int i = Part; i < ACopy::iterations; i += Parts) {
-      if (ACopy::inside(i)) {
-        ptx::cp_async_16(stage_address + ACopy::offset(a_offset_, i), ptx::advance(x_, rows_[i], args_.x_row_bytes), k_live_ && rows_[i] >= 0);
-      }
+      if (ACopy::inside(i)) ptx::cp_async_16<0>(ACopy::address(stage_address + a_offset_, i), x_[i], live && x_[i] >= row_exists);
     }
-    MOE_UNROLL
-    for (int i = Part; i < BCopy::iterations; i += Parts) {
-      if (BCopy::inside(i)) {
-        const bool valid = k_live_ && (!n_tail || n_ + BCopy::row(i) < Problem::N);
-        ptx::cp_async_16(stage_address + BCopy::offset(b_offset_, i), ptx::advance(w_, i * BCopy::row_step, args_.w_row_bytes), valid);
-      }
-    }
+    copy_w<Part, Parts>(stage_address + b_offset_, live);
   }
 
   /// Moves on to the next k-block, of the next tile after the last one.
-  MOE_DEVICE void advance() {
-    k_ += Config::block_k;
-    x_ += Config::block_k * 2;
+  MOE_DEVICE
+  void advance() {
+    MOE_UNROLL
+    for (int i = 0; i < ACopy::iterations; ++i) x_[i] += Config::block_k * 2;
     w_ += Config::block_k * 2;
-    if (live_ && k_ >= Problem::K) next_tile();
-    k_live_ = live_ && (!k_tail || k_ + ACopy::chunk() * 8 < Problem::K);
+    if (--blocks_left_ == 0) next_tile();
   }
 
  private:
-  /// Takes over the prefetched rows and starts loading those of the tile after it: their latency hides behind a whole tile.
-  MOE_DEVICE void next_tile() {
-    live_ = ahead_live_;
-    if (!live_) return;
-    const Tile tile = ahead_;
-    MOE_UNROLL
-    for (int i = 0; i < ACopy::iterations; ++i) rows_[i] = source_row(tile, ACopy::row(i), slots_[i]);
-    k_ = 0;
-    n_ = tile.n;
-    x_ = static_cast<const char*>(args_.x) + ACopy::chunk() * 16;
-    w_ = ptx::advance(static_cast<const char*>(args_.w) + tile.expert * args_.w_expert_bytes, tile.n + BCopy::row(0), args_.w_row_bytes) +
-         BCopy::chunk() * 16;
-    prefetch_rows();
-  }
+  /// Addresses below this stand for rows of zeros: a tile's missing rows and bad slots.
+  static constexpr u64 row_exists = u64{1} << 32;
 
-  MOE_DEVICE void prefetch_rows() {
-    ahead_live_ = id_ < schedule_.count();
-    if (!ahead_live_) return;
-    ahead_ = schedule_.tile(id_);
-    id_ += ptx::grid_size();
-    if constexpr (Problem::permute_x) {
-      MOE_UNROLL
-      for (int i = 0; i < ACopy::iterations; ++i) {
-        const int row = ACopy::row(i);
-        slots_[i] = row < ahead_.rows ? load_slot(args_, ahead_.row + row) : -1;
+  /// Iterations I, I + Parts, ... of the weight rows.
+  template <int I, int Parts>
+  MOE_DEVICE
+  void copy_w(u32 address, bool live) const {
+    if constexpr (I < BCopy::iterations) {
+      const bool valid = live && (!n_tail || tile_.n + BCopy::row(I) < Problem::N);
+      if (BCopy::inside(I)) {
+        constexpr i64 offset = static_cast<i64>(I) * BCopy::row_step * Problem::K * 2;
+        if constexpr (!Problem::strided_w && offset < (1 << 23)) {
+          ptx::cp_async_16<static_cast<int>(offset)>(BCopy::address(address, I), w_, valid);
+        } else {
+          ptx::cp_async_16<0>(BCopy::address(address, I),
+                              w_ + static_cast<u64>(static_cast<i64>(I * BCopy::row_step) * w_row_bytes()), valid);
+        }
       }
+      copy_w<I + Parts, Parts>(address, live);
     }
   }
 
-  static MOE_DEVICE int source_row(const Tile& tile, int row, int slot) {
-    if constexpr (Problem::permute_x) return slot < 0 ? -1 : slot / Problem::top_k;
-    return row < tile.rows ? tile.row + row : -1;
+  MOE_DEVICE
+  int w_row_bytes() const { return Problem::strided_w ? args_.w_row_bytes : Problem::K * 2; }
+
+  /// Takes over the prefetched tile and starts loading the slots of the one after it: their latency hides behind a whole tile.
+  MOE_DEVICE
+  void next_tile() {
+    if (!ahead_live_) return;  // blocks_left_ stays at or below zero: no copy is live
+    blocks_left_ = k_blocks;
+    tile_ = ahead_;
+    w_ = reinterpret_cast<u64>(args_.w) + static_cast<u64>(tile_.expert * args_.w_expert_bytes) +
+         static_cast<u64>(static_cast<i64>(tile_.n + BCopy::row(0)) * w_row_bytes()) + BCopy::chunk() * 16;
+    find_rows();
+    ahead_id_ += ptx::grid_size();
+    prefetch_tile();
+  }
+
+  /// Starts loading what the tile ahead_id_ needs.
+  MOE_DEVICE
+  void prefetch_tile() {
+    ahead_live_ = ahead_id_ < schedule_.count();
+    if (!ahead_live_) return;
+    ahead_ = schedule_.tile(ahead_id_);
+    if constexpr (Problem::permute_x) {
+      slots_.load(args_, [&](int entry) {
+        const int row = warp_row(entry);
+        return row < ahead_.rows ? ahead_.row + row : -1;
+      });
+    }
+  }
+
+  /// Where this thread's chunk of each of its rows of the prefetched tile starts.
+  MOE_DEVICE
+  void find_rows() {
+    if constexpr (Problem::permute_x) slots_.resolve(args_);
+    MOE_UNROLL
+    for (int i = 0; i < ACopy::iterations; ++i) {
+      int row = -1;
+      if constexpr (Problem::permute_x) {
+        const int slot = slots_.get(i * rows_per_iteration + static_cast<int>(ptx::lane_index()) / ACopy::chunks_per_row);
+        if (slot >= 0) row = slot / Problem::top_k;
+      } else if (ACopy::row(i) < ahead_.rows) {
+        row = ahead_.row + ACopy::row(i);
+      }
+      x_[i] = row < 0 ? 0
+                      : reinterpret_cast<u64>(args_.x) + static_cast<u64>(static_cast<i64>(row) * args_.x_row_bytes) +
+                            ACopy::chunk() * 16;
+    }
+  }
+
+  /// The tile row of entry e of the rows that this warp copies: iteration e / rows_per_iteration.
+  static MOE_DEVICE
+  int warp_row(int entry) {
+    const int first = static_cast<int>(ptx::thread_index()) / 32 * rows_per_iteration;
+    return first + entry / rows_per_iteration * ACopy::row_step + entry % rows_per_iteration;
   }
 
   const abi::GroupedGemmArgs& args_;
   const Schedule& schedule_;
   const u32 a_offset_;
   const u32 b_offset_;
-  u32 id_;           // the tile to prefetch next
-  Tile ahead_;       // the prefetched tile
-  bool ahead_live_;  // whether there is one
-  int slots_[ACopy::iterations];
-  bool live_;  // whether k-blocks are left to copy
-  int rows_[ACopy::iterations];  // source rows of this thread's copies; -1: zeros
-  const char* x_;  // this thread's chunk of row 0 at the current k-block
-  const char* w_;  // this thread's chunk of its first weight row at the current k-block
-  int n_;
-  int k_;
-  bool k_live_;  // whether this thread's chunk of the current k-block exists
+  const int missing_blocks_;  // k-blocks at the end of a tile in which this thread's chunk lies past K
+  Tile tile_;                 // the tile that is copied
+  int blocks_left_ = 0;       // of its k-blocks
+  u32 ahead_id_;              // the tile after it
+  Tile ahead_;                // the same, prefetched
+  bool ahead_live_;           // whether there is one
+  WarpSlots<rows_per_iteration * ACopy::iterations> slots_;  // of ahead_
+  u64 x_[ACopy::iterations];                                 // this thread's chunks of token rows at the current k-block
+  u64 w_;                                                    // this thread's chunk of its first weight row at the current k-block
 };
 
 }  // namespace moe_tune

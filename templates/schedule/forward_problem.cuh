@@ -6,7 +6,8 @@
 
 namespace moe_tune {
 
-template <DType Type, int NumExperts, int OutputColumns, int Reduction, int TopK, bool PermuteX, bool PermuteY, bool FuseMulPost>
+template <DType Type, int NumExperts, int OutputColumns, int Reduction, int TopK, bool PermuteX, bool PermuteY, bool FuseMulPost,
+          bool StridedW>
 struct ForwardProblem {
   static constexpr DType type = Type;
   static constexpr int E = NumExperts;
@@ -16,6 +17,7 @@ struct ForwardProblem {
   static constexpr bool permute_x = PermuteX;
   static constexpr bool permute_y = PermuteY;
   static constexpr bool fuse_mul_post = FuseMulPost;
+  static constexpr bool strided_w = StridedW;  // rows of w lie args.w_row_bytes apart; otherwise K elements
   static_assert(N % 8 == 0 && K % 8 == 0, "rows are moved 16 bytes at a time");
   static_assert(!(PermuteX && PermuteY), "permute_x belongs to the first GEMM of a block, permute_y to the second");
   static_assert(!FuseMulPost || PermuteY, "the weight of a row is found through its slot");
