@@ -9,6 +9,7 @@ namespace moe_tune {
 namespace {
 
 constexpr int registers_per_thread_limit = 255;
+constexpr int min_bytes_in_flight = 24 * 1024;
 
 std::optional<std::string> reject_field_values(const KernelConfigForward& c) {
   for (const ConfigField& field : forward_fields()) {
@@ -21,7 +22,9 @@ std::optional<std::string> reject_field_values(const KernelConfigForward& c) {
 
 }  // namespace
 
-int threads_per_block(const KernelConfigForward& c) { return 32 * c.warps; }
+int threads_per_block(const KernelConfigForward& c) {
+  return 32 * c.warps;
+}
 
 int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
   return c.stages * (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * element_bytes(p.dtype) + 2 * (p.E + 1) * 4;
@@ -47,6 +50,21 @@ std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c
   if (c.BLOCK_N % (32 * warps_n) != 0) {
     return fmt::format("{} warps along BLOCK_N = {} leave each less than a group of 32 columns", warps_n, c.BLOCK_N);
   }
+  const int k_blocks = (p.K + c.BLOCK_K - 1) / c.BLOCK_K;
+  if (c.stages > std::max(2, k_blocks)) {
+    return fmt::format("K = {} has {} k-blocks of {}: more stages than max(2, k-blocks) would only copy zeros", p.K, k_blocks,
+                       c.BLOCK_K);
+  }
+  if (c.warps * c.ctas_per_sm < 4) {
+    return fmt::format("{} warps per SM leave {} of its 4 tensor cores idle", c.warps * c.ctas_per_sm,
+                       4 - c.warps * c.ctas_per_sm);
+  }
+  // Below this the latency of memory shows whatever the shape: about 1 us times an SM's share of the bandwidth is 32 KiB.
+  const int in_flight = c.ctas_per_sm * (c.stages - 1) * (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * element_bytes(p.dtype);
+  if (in_flight < min_bytes_in_flight && c.stages < std::max(2, k_blocks)) {
+    return fmt::format("{} bytes in flight per SM cannot hide the latency of memory (at least {}): more stages or blocks per SM",
+                       in_flight, min_bytes_in_flight);
+  }
   if (const int registers = register_estimate(p, c); registers > registers_per_thread_limit) {
     return fmt::format("needs at least {} registers per thread (limit {}): a warp tile of {}x{} is too large", registers,
                        registers_per_thread_limit, c.BLOCK_M / c.warps_m, c.BLOCK_N / warps_n);
@@ -56,11 +74,12 @@ std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c
 
 std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c, const DeviceDescription& d) {
   if (auto reason = reject(p, c)) return reason;
-  if (d.compute_capability() < 80) return fmt::format("{} has compute capability {}.{}; family sm80 needs 8.0", d.name, d.cc_major, d.cc_minor);
+  if (d.compute_capability() < 80)
+    return fmt::format("{} has compute capability {}.{}; family sm80 needs 8.0", d.name, d.cc_major, d.cc_minor);
   const int shared = shared_memory_bytes(p, c);
   if (shared > d.shared_per_block) {
-    return fmt::format("needs {} bytes of shared memory per block ({} stages of {}x{}x{}); {} has {}", shared, c.stages, c.BLOCK_M,
-                       c.BLOCK_N, c.BLOCK_K, d.name, d.shared_per_block);
+    return fmt::format("needs {} bytes of shared memory per block ({} stages of {}x{}x{}); {} has {}", shared, c.stages,
+                       c.BLOCK_M, c.BLOCK_N, c.BLOCK_K, d.name, d.shared_per_block);
   }
   const int resident = c.ctas_per_sm * (shared + d.shared_reserved_per_block);
   if (resident > d.shared_per_sm) {
@@ -72,8 +91,8 @@ std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c
   // The compiler rounds registers to 8 per thread.
   const int available = std::min(registers_per_thread_limit, d.registers_per_sm / threads / 8 * 8);
   if (const int registers = register_estimate(p, c); registers > available) {
-    return fmt::format("needs at least {} registers per thread; {} blocks of {} threads per SM leave {}", registers, c.ctas_per_sm,
-                       threads_per_block(c), available);
+    return fmt::format("needs at least {} registers per thread; {} blocks of {} threads per SM leave {}", registers,
+                       c.ctas_per_sm, threads_per_block(c), available);
   }
   return std::nullopt;
 }

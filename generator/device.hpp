@@ -22,10 +22,10 @@ struct DeviceDescription {
   int threads_per_sm = 2048;
   std::int64_t l2_bytes = 0;
   std::int64_t memory_bytes = 0;
-  double dram_gb_per_s = 0;       ///< what a streaming read reaches
-  double mma_sync_tflops = 0;     ///< what a register-only loop of 16-bit mma.sync reaches, dense, all SMs
+  double dram_gb_per_s = 0;           ///< what a streaming read reaches
+  double mma_sync_tflops = 0;         ///< what a register-only loop of 16-bit mma.sync reaches, dense, all SMs
   double shared_bytes_per_clk = 128;  ///< per SM
-  double clock_ghz = 0;           ///< under load
+  double clock_ghz = 0;               ///< under load
 
   int compute_capability() const { return cc_major * 10 + cc_minor; }
   /// The architecture to compile for, e.g. "sm_90".

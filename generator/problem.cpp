@@ -23,9 +23,10 @@ void require_range(std::string_view field, int value, int low, int high) {
 
 void require_multiple_of_8(std::string_view field, int value) {
   if (value % 8 != 0) {
-    throw UsageError(fmt::format("problem: {} = {} is not a multiple of 8 (rows are moved 16 bytes at a time); pad the weight "
-                                 "and the activations to {}",
-                                 field, value, (value + 7) / 8 * 8));
+    throw UsageError(
+        fmt::format("problem: {} = {} is not a multiple of 8 (rows are moved 16 bytes at a time); pad the weight "
+                    "and the activations to {}",
+                    field, value, (value + 7) / 8 * 8));
   }
 }
 
@@ -76,16 +77,28 @@ void validate(const Problem& p) {
   }
 }
 
-std::string_view to_string(DType dtype) { return name_of(dtype_names, dtype); }
-std::string_view to_string(Op op) { return name_of(op_names, op); }
-std::string_view to_string(Gemm gemm) { return name_of(gemm_names, gemm); }
-DType parse_dtype(std::string_view text) { return parse(dtype_names, "dtype", text); }
-Op parse_op(std::string_view text) { return parse(op_names, "op", text); }
-Gemm parse_gemm(std::string_view text) { return parse(gemm_names, "gemm", text); }
+std::string_view to_string(DType dtype) {
+  return name_of(dtype_names, dtype);
+}
+std::string_view to_string(Op op) {
+  return name_of(op_names, op);
+}
+std::string_view to_string(Gemm gemm) {
+  return name_of(gemm_names, gemm);
+}
+DType parse_dtype(std::string_view text) {
+  return parse(dtype_names, "dtype", text);
+}
+Op parse_op(std::string_view text) {
+  return parse(op_names, "op", text);
+}
+Gemm parse_gemm(std::string_view text) {
+  return parse(gemm_names, "gemm", text);
+}
 
 std::string describe(const Problem& p) {
-  return fmt::format("{} {} {} E={} N={} K={} top_k={}{}{}{}", to_string(p.op), to_string(p.gemm), to_string(p.dtype), p.E, p.N, p.K,
-                     p.top_k, p.permute_x ? " permute_x" : "", p.permute_y ? " permute_y" : "",
+  return fmt::format("{} {} {} E={} N={} K={} top_k={}{}{}{}", to_string(p.op), to_string(p.gemm), to_string(p.dtype), p.E, p.N,
+                     p.K, p.top_k, p.permute_x ? " permute_x" : "", p.permute_y ? " permute_y" : "",
                      p.fuse_mul_post ? " fuse_mul_post" : "");
 }
 

@@ -20,10 +20,10 @@ struct Problem {
   Op op = Op::forward;
   Gemm gemm = Gemm::gate_up;
   DType dtype = DType::bf16;
-  int E = 0;      ///< experts whose weights this process holds
-  int N = 0;      ///< output columns; a multiple of 8
-  int K = 0;      ///< reduction length; a multiple of 8
-  int top_k = 1;  ///< experts per token: a routed slot is token * top_k + choice
+  int E = 0;                   ///< experts whose weights this process holds
+  int N = 0;                   ///< output columns; a multiple of 8
+  int K = 0;                   ///< reduction length; a multiple of 8
+  int top_k = 1;               ///< experts per token: a routed slot is token * top_k + choice
   bool permute_x = false;      ///< X is (T, K) in token order: row r reads X[gather_indices[r] / top_k]
   bool permute_y = false;      ///< row r is stored at Y[gather_indices[r]] (slot order)
   bool fuse_mul_post = false;  ///< the stored row is scaled by topk_weights[slot] in float32; needs permute_y
@@ -46,6 +46,8 @@ Gemm parse_gemm(std::string_view text);
 std::string describe(const Problem& problem);
 
 /// Bytes of one element of X, W and Y.
-constexpr int element_bytes(DType) { return 2; }
+constexpr int element_bytes(DType) {
+  return 2;
+}
 
 }  // namespace moe_tune
