@@ -3,9 +3,11 @@
 
 #include <cuda.h>
 
+#include <cstdint>
 #include <string>
 
 #include "generator/device.hpp"
+#include "generator/emit.hpp"
 #include "moe_tune/config.hpp"
 #include "moe_tune/problem.hpp"
 #include "runtime/jit/cubin_cache.hpp"
@@ -20,7 +22,8 @@ DeviceDescription describe_device(const DeviceInfo& info);
 
 /// Emits, compiles (through the cache; no GPU needed) the kernel of a config. Throws UsageError for a config outside the space,
 /// CompileError when the compiler refuses the source.
-CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config, const std::string& arch);
+CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config,
+                               const std::string& arch, WeightLayout layout = WeightLayout::contiguous);
 
 /// Belongs to the context that was current when it was made; launching is thread-safe.
 class ForwardKernel {
@@ -29,7 +32,7 @@ class ForwardKernel {
   ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled, int sm_count);
 
   /// Launches on `stream` with SMs x ctas_per_sm blocks; `max_sms` > 0 uses at most that many SMs. Does not synchronise and can
-  /// be captured. M = 0 launches nothing.
+  /// be captured. M = 0 launches nothing. Throws UsageError when M makes more tiles than a launch can count.
   void launch(const abi::GroupedGemmArgs& args, CUstream stream, int max_sms = 0) const;
 
   const KernelConfigForward& config() const { return config_; }
@@ -40,6 +43,8 @@ class ForwardKernel {
  private:
   KernelConfigForward config_;
   int shared_bytes_;
+  std::int64_t column_tiles_;
+  int experts_;
   int sm_count_;
   Module module_;
   CUfunction function_;
