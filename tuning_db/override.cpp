@@ -56,7 +56,9 @@ OverrideConfig config_override(const JsonView& object, std::vector<std::string>&
   const std::array<std::pair<std::string_view, std::optional<bool>*>, 3> problem_flags = {
       {{"permute_x", &result.permute_x}, {"permute_y", &result.permute_y}, {"fuse_mul_post", &result.fuse_mul_post}}};
   std::set<std::string_view> given;
-  for (const auto& [key, value] : object.members()) {
+  for (const auto& member : object.members()) {
+    const std::string& key = member.first;
+    const JsonView& value = member.second;
     const auto fields = forward_fields();
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const ConfigField& f) { return spells(f, key); });
     const auto flag = std::find_if(problem_flags.begin(), problem_flags.end(), [&](const auto& f) { return f.first == key; });
