@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "moe_tune/export.hpp"
+
 namespace moe_tune {
 
 /// The kernel family: which instructions the mainloop is made of.
@@ -49,22 +51,22 @@ struct ConfigField {
 };
 
 /// Every field of KernelConfigForward, in the order in which it is printed.
-std::span<const ConfigField> forward_fields();
+MOE_TUNE_API std::span<const ConfigField> forward_fields();
 
 /// The value of a field as text: an enum's name or a decimal number.
-std::string field_text(const ConfigField& field, const KernelConfigForward& config);
+MOE_TUNE_API std::string field_text(const ConfigField& field, const KernelConfigForward& config);
 
 /// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast".
-std::string to_string(const KernelConfigForward& config);
+MOE_TUNE_API std::string to_string(const KernelConfigForward& config);
 
 /// The config whose name to_string prints. Throws UsageError for any other text, and for a value outside the config space.
-KernelConfigForward parse_config(std::string_view name);
+MOE_TUNE_API KernelConfigForward parse_config(std::string_view name);
 
 /// The default split of warps along BLOCK_M when a config does not say: as many as leave each warp at least 16 rows, and a
 /// warp tile as square as possible.
-int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
+MOE_TUNE_API int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
 
-struct ConfigHash {
+struct MOE_TUNE_API ConfigHash {
   std::size_t operator()(const KernelConfigForward& config) const;
 };
 

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "moe_tune/export.hpp"
+
 namespace moe_tune {
 
 enum class DType { bf16, fp16 };
@@ -32,18 +34,18 @@ struct Problem {
 };
 
 /// Throws UsageError naming the field, its value and what is allowed.
-void validate(const Problem& problem);
+MOE_TUNE_API void validate(const Problem& problem);
 
-std::string_view to_string(DType dtype);
-std::string_view to_string(Op op);
-std::string_view to_string(Gemm gemm);
+MOE_TUNE_API std::string_view to_string(DType dtype);
+MOE_TUNE_API std::string_view to_string(Op op);
+MOE_TUNE_API std::string_view to_string(Gemm gemm);
 /// Parse the spelling that to_string prints; throws UsageError listing the allowed ones.
-DType parse_dtype(std::string_view text);
-Op parse_op(std::string_view text);
-Gemm parse_gemm(std::string_view text);
+MOE_TUNE_API DType parse_dtype(std::string_view text);
+MOE_TUNE_API Op parse_op(std::string_view text);
+MOE_TUNE_API Gemm parse_gemm(std::string_view text);
 
 /// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
-std::string describe(const Problem& problem);
+MOE_TUNE_API std::string describe(const Problem& problem);
 
 /// Bytes of one element of X, W and Y.
 constexpr int element_bytes(DType) {

@@ -1,0 +1,123 @@
+// Grouped GEMM on the GPU with the tuned kernel: the C++ API.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moe_tune/config.hpp"
+#include "moe_tune/error.hpp"
+#include "moe_tune/export.hpp"
+#include "moe_tune/problem.hpp"
+
+struct CUstream_st;
+
+namespace moe_tune {
+
+enum class IndexType { int32, int64 };
+/// Of topk_weights: the problem's dtype, or float32.
+enum class WeightType { storage, float32 };
+
+/// Device memory of one call; nothing is owned or kept. All pointers and row strides are multiples of 16 bytes. Strides are in
+/// elements, between the starts of rows; 0 means contiguous. M = tokens * top_k.
+struct GroupedGemmForwardArgs {
+  const void* x = nullptr;               ///< (tokens, K) with permute_x, else (M, K) in expert order
+  const void* w = nullptr;               ///< (E, N, K)
+  void* y = nullptr;                     ///< (M, N); rows past sum(m_sizes) are not touched
+  const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device
+  const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; needed with permute_x or permute_y
+  const void* topk_weights = nullptr;    ///< (M) by slot, that is (tokens, top_k); needed with fuse_mul_post
+  IndexType m_sizes_type = IndexType::int32;
+  IndexType gather_indices_type = IndexType::int32;
+  WeightType topk_weights_type = WeightType::storage;
+  std::int64_t tokens = 0;
+  std::int64_t x_row_stride = 0;
+  std::int64_t w_row_stride = 0;
+  std::int64_t w_expert_stride = 0;
+  std::int64_t y_row_stride = 0;
+  int max_sms = 0;  ///< use at most this many SMs; 0: all
+};
+
+/// Bad device data that kernels met; bits stay until cleared. Bad rows are skipped, never written out of bounds.
+struct DeviceStatus {
+  bool bad_gather_index =
+      false;  ///< outside [0, M). With permute_x its row of y is the product of zeros; with permute_y it is not stored
+  bool bad_m_sizes = false;  ///< negative, or a sum above M: cut so that rows stay inside [0, M)
+
+  explicit operator bool() const { return bad_gather_index || bad_m_sizes; }
+};
+
+/// Where configs come from and how careful to be.
+struct LibraryOptions {
+  std::vector<std::filesystem::path> databases;        ///< earlier ones win; empty: none, configs are heuristic
+  std::optional<std::filesystem::path> override_file;  ///< goes before every database
+  bool check_each_call = false;  ///< wait after every call and throw on bad device data; not possible while capturing
+
+  /// MOE_TUNE_MODE=read (default: databases of MOE_TUNE_DB, else the user's) or off (none), MOE_TUNE_OVERRIDE, MOE_TUNE_CHECK=1.
+  MOE_TUNE_API static LibraryOptions from_environment();
+};
+
+/// Options, the databases as they were when it was made, and what is loaded on each device. Thread-safe. Must outlive the
+/// operations made from it.
+class MOE_TUNE_API Library {
+ public:
+  /// Throws UsageError for a damaged or hostile file, naming it.
+  explicit Library(const LibraryOptions& options = LibraryOptions::from_environment());
+  ~Library();
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  /// The process's library, made from the environment by the first call.
+  static Library& instance();
+
+  /// What kernels reported on a device so far, without waiting for those still running; optionally clears it.
+  DeviceStatus status(int device, bool clear = false);
+
+ private:
+  friend class GroupedGemmForward;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Which config serves a call, and why.
+struct Selection {
+  KernelConfigForward config;
+  std::string reason;   ///< one line for people
+  std::string warning;  ///< not empty when the entry is stale: what to do
+};
+
+/// Forward grouped GEMM for one problem on one device (problem.hpp has the formula). Configs are looked up once, for every token
+/// count; run() then costs a binary search and a launch. Thread-safe: any threads may run it, on any streams of the device.
+class MOE_TUNE_API GroupedGemmForward {
+ public:
+  /// `device` is a CUDA ordinal; its primary context is used, the one of the CUDA runtime and torch. `config` fixes the kernel
+  /// for all token counts; otherwise override file > measured > predicted > heuristic decide. Throws UsageError for a problem or
+  /// config that cannot be, EnvironmentError without a GPU or NVRTC.
+  GroupedGemmForward(Library& library, const Problem& problem, int device,
+                     const std::optional<KernelConfigForward>& config = std::nullopt);
+  ~GroupedGemmForward();
+  GroupedGemmForward(GroupedGemmForward&&) noexcept;
+  GroupedGemmForward& operator=(GroupedGemmForward&&) noexcept;
+
+  /// Enqueues the product on `stream` and returns: no synchronisation with the device, no allocation on it. Can be captured into
+  /// a CUDA graph and replayed with other data, m_sizes and gather_indices. The first call that uses a kernel compiles (or finds
+  /// it in the cache) and loads it; prepare() does that ahead of time, and must have before a capture. Throws UsageError for bad
+  /// arguments.
+  void run(const GroupedGemmForwardArgs& args, CUstream_st* stream);
+
+  /// Compiles and loads the kernels for these token counts, for contiguous weights.
+  void prepare(std::span<const std::int64_t> tokens);
+
+  /// The config that run() uses for `tokens`.
+  Selection selection(std::int64_t tokens) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moe_tune

@@ -1,0 +1,81 @@
+/* Grouped GEMM on the GPU with the tuned kernel: the C API. Tensors are DLPack's DLTensor, so any framework's fit.
+ *
+ * Stable ABI: functions are never removed, structs only grow at the end, and the caller states their size. Every function
+ * returns a moe_tune_result and is thread-safe; moe_tune_last_error() says what went wrong in this thread. */
+#ifndef MOE_TUNE_H
+#define MOE_TUNE_H
+
+#include <dlpack/dlpack.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOE_TUNE_C_API __attribute__((visibility("default")))
+
+typedef enum {
+  MOE_TUNE_OK = 0,
+  MOE_TUNE_INTERNAL_ERROR = 1,    /* a defect of the library: please report it */
+  MOE_TUNE_USAGE_ERROR = 2,       /* bad arguments or a bad file */
+  MOE_TUNE_ENVIRONMENT_ERROR = 3, /* no GPU, driver, NVRTC, file system */
+} moe_tune_result;
+
+typedef enum { MOE_TUNE_GATE_UP = 0, MOE_TUNE_DOWN = 1 } moe_tune_gemm;
+
+/* Bits of moe_tune_device_status. */
+#define MOE_TUNE_STATUS_BAD_GATHER_INDEX 1u
+#define MOE_TUNE_STATUS_BAD_M_SIZES 2u
+
+/* A kernel config by hand; the fields are those of `moe-tune list-configs`. warps_m = 0 chooses the split of the warps. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(moe_tune_config_forward) */
+  int32_t BLOCK_M, BLOCK_N, BLOCK_K;
+  int32_t warps, warps_m, stages, ctas_per_sm;
+  int32_t n_fastest; /* tile_order: 0 = m_fastest, 1 = n_fastest */
+} moe_tune_config_forward;
+
+/* Y[dst(r), :] = X[src(r), :] . W[e]^T for the rows r of every expert e; expert e owns m_sizes[e] consecutive sorted rows, and
+ * gather_indices[r] is the slot (token * top_k + choice) at sorted row r. M = T * top_k. */
+typedef struct {
+  uint32_t struct_size;           /* sizeof(moe_tune_forward_args) */
+  int32_t gemm;                   /* moe_tune_gemm: which tuned entry to use */
+  const DLTensor* x;              /* (T, K) with permute_x, else (M, K); bfloat16 or float16; CUDA; last stride 1 */
+  const DLTensor* w;              /* (E, N, K), same dtype */
+  const DLTensor* y;              /* (M, N), same dtype; written */
+  const DLTensor* m_sizes;        /* (E), int32 or int64 */
+  const DLTensor* gather_indices; /* (M), int32 or int64; NULL without a permutation */
+  const DLTensor* topk_weights;   /* (M) or (T, top_k), float32 or x's dtype; NULL without fuse_mul_post */
+  int32_t top_k;
+  int32_t permute_x;                     /* row r reads X[gather_indices[r] / top_k] */
+  int32_t permute_y;                     /* row r is stored at Y[gather_indices[r]] */
+  int32_t fuse_mul_post;                 /* the stored row is scaled by topk_weights[slot] */
+  int32_t max_sms;                       /* use at most this many SMs; 0: all */
+  const moe_tune_config_forward* config; /* NULL: the library chooses */
+} moe_tune_forward_args;
+
+/* Enqueues the product on `stream` (a cudaStream_t or CUstream; NULL: the default stream) of x's device. Does not synchronise;
+ * can be captured into a CUDA graph once its kernel is prepared. All tensors lie on one device and outlive the work. */
+MOE_TUNE_C_API int moe_tune_grouped_gemm_forward(const moe_tune_forward_args* args, void* stream);
+
+/* Compiles and loads the kernels that `args` would use for these token counts. Only shapes, dtypes and flags of args are read. */
+MOE_TUNE_C_API int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* tokens, size_t count);
+
+/* Writes which config serves `args` at `tokens`, and why, as one line; cut to `size` bytes, always terminated. */
+MOE_TUNE_C_API int moe_tune_explain_forward(const moe_tune_forward_args* args, int64_t tokens, char* text, size_t size);
+
+/* Bad device data that kernels met on a device (MOE_TUNE_STATUS_*), without waiting; `clear` non-zero resets it. */
+MOE_TUNE_C_API int moe_tune_device_status(int device, uint32_t* bits, int clear);
+
+/* What went wrong in this thread's last failing call; valid until its next one. */
+MOE_TUNE_C_API const char* moe_tune_last_error(void);
+
+/* e.g. "0.1.0" */
+MOE_TUNE_C_API const char* moe_tune_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,207 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "generator/config_space.hpp"
+#include "generator/constraints.hpp"
+#include "generator/emit.hpp"
+#include "generator/heuristics.hpp"
+#include "generator/support/checked.hpp"
+#include "generator/support/log.hpp"
+#include "moe_tune/grouped_gemm.hpp"
+#include "runtime/jit/driver.hpp"
+#include "runtime/jit/nvrtc.hpp"
+#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/ops/library_state.hpp"
+#include "tuning_db/lookup.hpp"
+
+namespace moe_tune {
+
+namespace {
+
+constexpr std::int64_t alignment = 16;
+
+void require_pointer(std::string_view name, const void* pointer, bool needed, std::string_view when) {
+  if (needed && pointer == nullptr) throw UsageError(fmt::format("grouped GEMM: {} is null{}", name, when));
+  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0 && (name == "x" || name == "w" || name == "y")) {
+    throw UsageError(fmt::format("grouped GEMM: {} is not {}-byte aligned", name, alignment));
+  }
+}
+
+/// The distance between rows in bytes; `stride` 0 means `length`.
+int row_bytes(std::string_view name, std::int64_t stride, std::int64_t length, int element) {
+  if (stride == 0) stride = length;
+  if (stride < length)
+    throw UsageError(fmt::format("grouped GEMM: {} row stride {} is less than the row's {} elements", name, stride, length));
+  const std::int64_t bytes = checked_mul(stride, element, "row stride in bytes");
+  if (bytes % alignment != 0) {
+    throw UsageError(
+        fmt::format("grouped GEMM: {} row stride {} is not a multiple of {} elements", name, stride, alignment / element));
+  }
+  return narrow<int>(bytes, fmt::format("grouped GEMM: {} row stride in bytes", name));
+}
+
+}  // namespace
+
+struct GroupedGemmForward::State {
+  /// A choice of the ladder, compiled and loaded on first use: with contiguous weights and with strided ones.
+  struct Slot {
+    std::array<std::atomic<const ForwardKernel*>, 2> ready{};
+    std::array<std::unique_ptr<ForwardKernel>, 2> owned;
+  };
+
+  Library::State& library;
+  Problem problem;
+  DeviceState& device;
+  Ladder ladder;
+  std::vector<Slot> slots;
+  std::mutex loading;
+
+  State(Library::State& shared, const Problem& asked, int ordinal, const std::optional<KernelConfigForward>& config)
+      : library(shared),
+        problem(asked),
+        device(shared.device(ordinal)),
+        ladder(make_ladder(config)),
+        slots(static_cast<std::size_t>(ladder.size())) {}
+
+  ~State() {
+    // Modules unload in their context.
+    const CurrentContext current(device.context());
+    slots.clear();
+  }
+
+  Ladder make_ladder(const std::optional<KernelConfigForward>& config) const {
+    const DeviceDescription& description = device.description();
+    Override manual;
+    LookupRequest request;
+    request.problem = problem;
+    request.device = {device.info().name, device.info().cc_major, device.info().cc_minor, device.info().sm_count,
+                      device.info().mig};
+    request.source_hash = source_hash(Family::sm80);
+    request.nvrtc = to_string(nvrtc().version());
+    request.heuristic = [&](std::int64_t tokens) { return default_config(problem, tokens, description); };
+    request.in_space = [&](const KernelConfigForward& candidate) { return in_config_space(problem, candidate, description); };
+    if (config) {
+      manual.source = "the config given in code";
+      manual.forward = OverrideConfig{manual.source, *config, {}, {}, {}};
+      request.override_file = &manual;
+    } else if (library.override_file) {
+      request.override_file = &*library.override_file;
+    }
+    if (request.override_file != nullptr) {
+      if (const auto chosen = select(*request.override_file, problem)) {
+        if (const auto reason = reject(problem, *chosen, description)) {
+          throw UsageError(fmt::format("{}: {} cannot serve {}: {}", request.override_file->source, to_string(*chosen),
+                                       describe(problem), *reason));
+        }
+      }
+    }
+    return Ladder(library.entries, request);
+  }
+
+  const ForwardKernel& kernel(std::int64_t tokens, WeightLayout layout) {
+    const int index = ladder.find(tokens);
+    Slot& slot = slots[static_cast<std::size_t>(index)];
+    const auto variant = static_cast<std::size_t>(layout);
+    if (const ForwardKernel* ready = slot.ready[variant].load(std::memory_order_acquire)) return *ready;
+    const std::lock_guard lock(loading);
+    if (!slot.owned[variant]) {
+      const Choice& choice = ladder.choice(index);
+      log_line(LogLevel::info,
+               fmt::format("{}, {} tokens: {} ({})", describe(problem), tokens, to_string(choice.config), choice.why));
+      if (!choice.warning.empty()) log_line(LogLevel::warn, choice.warning);
+      const CompiledKernel compiled = compile_forward(cubin_cache(), problem, choice.config, arch_of(device.info()), layout);
+      slot.owned[variant] = std::make_unique<ForwardKernel>(problem, choice.config, compiled, device.info().sm_count);
+      slot.ready[variant].store(slot.owned[variant].get(), std::memory_order_release);
+    }
+    return *slot.owned[variant];
+  }
+
+  abi::GroupedGemmArgs checked(const GroupedGemmForwardArgs& a) const {
+    const Problem& p = problem;
+    if (a.tokens < 0) throw UsageError(fmt::format("grouped GEMM: tokens = {}", a.tokens));
+    const int M = narrow<int>(checked_mul(a.tokens, p.top_k, "grouped GEMM: tokens * top_k"), "grouped GEMM: tokens * top_k");
+    if (a.max_sms < 0) throw UsageError(fmt::format("grouped GEMM: max_sms = {}", a.max_sms));
+    const bool any = M > 0;
+    require_pointer("x", a.x, any, "");
+    require_pointer("w", a.w, any, "");
+    require_pointer("y", a.y, any, "");
+    require_pointer("m_sizes", a.m_sizes, any, "");
+    require_pointer("gather_indices", a.gather_indices, any && (p.permute_x || p.permute_y), ", and the problem permutes rows");
+    require_pointer("topk_weights", a.topk_weights, any && p.fuse_mul_post, ", and the problem has fuse_mul_post");
+
+    const int element = element_bytes(p.dtype);
+    abi::GroupedGemmArgs args{};
+    args.x = a.x;
+    args.w = a.w;
+    args.y = a.y;
+    args.m_sizes = a.m_sizes;
+    args.gather_indices = a.gather_indices;
+    args.topk_weights = a.topk_weights;
+    args.status = device.status_address();
+    args.x_row_bytes = row_bytes("x", a.x_row_stride, p.K, element);
+    args.w_row_bytes = row_bytes("w", a.w_row_stride, p.K, element);
+    args.y_row_bytes = row_bytes("y", a.y_row_stride, p.N, element);
+    const std::int64_t matrix = checked_mul(args.w_row_bytes, p.N, "bytes of one expert's weight");
+    args.w_expert_bytes =
+        a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, element, "grouped GEMM: w expert stride");
+    if (args.w_expert_bytes % alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * element)) {
+      throw UsageError(
+          fmt::format("grouped GEMM: w expert stride {} is less than one expert's matrix or not a multiple of {} elements",
+                      a.w_expert_stride, alignment / element));
+    }
+    args.M = M;
+    args.m_sizes_64 = a.m_sizes_type == IndexType::int64;
+    args.gather_indices_64 = a.gather_indices_type == IndexType::int64;
+    args.topk_weights_f32 = a.topk_weights_type == WeightType::float32;
+    return args;
+  }
+
+  /// The debug mode: waits, and turns what the kernel reported into an exception.
+  void check_status(CUstream stream) const {
+    CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
+    driver().cuStreamIsCapturing(stream, &capture);
+    if (capture != CU_STREAM_CAPTURE_STATUS_NONE) return;
+    driver().cuStreamSynchronize(stream);
+    const DeviceStatus status = decode_status(device.read_status(true));
+    if (status.bad_gather_index)
+      throw UsageError(fmt::format("{}: gather_indices holds values outside [0, M)", describe(problem)));
+    if (status.bad_m_sizes)
+      throw UsageError(fmt::format("{}: m_sizes holds negative values or sums to more than M", describe(problem)));
+  }
+};
+
+GroupedGemmForward::GroupedGemmForward(Library& library, const Problem& problem, int device,
+                                       const std::optional<KernelConfigForward>& config) {
+  validate(problem);
+  state_ = std::make_unique<State>(*library.state_, problem, device, config);
+}
+
+GroupedGemmForward::~GroupedGemmForward() = default;
+GroupedGemmForward::GroupedGemmForward(GroupedGemmForward&&) noexcept = default;
+GroupedGemmForward& GroupedGemmForward::operator=(GroupedGemmForward&&) noexcept = default;
+
+void GroupedGemmForward::run(const GroupedGemmForwardArgs& args, CUstream stream) {
+  const abi::GroupedGemmArgs checked = state_->checked(args);
+  const WeightLayout layout = checked.w_row_bytes == state_->problem.K * element_bytes(state_->problem.dtype)
+                                  ? WeightLayout::contiguous
+                                  : WeightLayout::strided;
+  const CurrentContext current(state_->device.context());
+  state_->kernel(args.tokens, layout).launch(checked, stream, args.max_sms);
+  if (state_->library.options.check_each_call) state_->check_status(stream);
+}
+
+void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens) {
+  const CurrentContext current(state_->device.context());
+  for (const std::int64_t count : tokens) state_->kernel(count, WeightLayout::contiguous);
+}
+
+Selection GroupedGemmForward::selection(std::int64_t tokens) const {
+  const Choice& choice = state_->ladder.choice(state_->ladder.find(tokens));
+  return {choice.config, choice.why, choice.warning};
+}
+
+}  // namespace moe_tune

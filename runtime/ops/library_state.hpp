@@ -1,0 +1,57 @@
+// What a Library holds: files read once, and per device what every operation on it shares.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "generator/device.hpp"
+#include "moe_tune/grouped_gemm.hpp"
+#include "runtime/jit/device.hpp"
+#include "tuning_db/override.hpp"
+#include "tuning_db/record.hpp"
+
+namespace moe_tune {
+
+/// A device in use: its primary context, and the status word that kernels write.
+class DeviceState {
+ public:
+  explicit DeviceState(int ordinal);
+  ~DeviceState();
+  DeviceState(const DeviceState&) = delete;
+  DeviceState& operator=(const DeviceState&) = delete;
+
+  const DeviceInfo& info() const { return info_; }
+  const DeviceDescription& description() const { return description_; }
+  CUcontext context() const { return context_.get(); }
+  /// The device address of the status word, which lies in host memory: reading it needs no synchronisation.
+  unsigned* status_address() const { return status_device_; }
+  unsigned read_status(bool clear);
+
+ private:
+  DeviceInfo info_;
+  DeviceDescription description_;
+  PrimaryContext context_;
+  unsigned* status_host_ = nullptr;
+  unsigned* status_device_ = nullptr;
+};
+
+struct Library::State {
+  LibraryOptions options;
+  std::vector<Entry> entries;
+  std::optional<Override> override_file;
+
+  /// The device's state, made by the first call. Throws UsageError for an ordinal that does not exist.
+  DeviceState& device(int ordinal);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<DeviceState>> devices_;
+};
+
+DeviceStatus decode_status(unsigned bits);
+
+}  // namespace moe_tune
