@@ -52,10 +52,11 @@ class Bench {
  public:
   virtual ~Bench() = default;
 
-  /// Compiles in parallel; outcome i is that of configs[i], `on_done(i, outcome)` is called as each is finished.
+  using OnCompiled = std::function<void(std::size_t index, const CompileOutcome&)>;
+
+  /// Compiles in parallel; outcome i is that of configs[i], `on_compiled` is told of each as it is finished.
   virtual std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
-                                              const std::string& arch,
-                                              const std::function<void(std::size_t, const CompileOutcome&)>& on_done) = 0;
+                                              const std::string& arch, const OnCompiled& on_compiled) = 0;
 
   /// Chooses the workload that verify and time run: buffers are filled and the reference is computed. Throws EnvironmentError
   /// when it cannot be set up (memory).

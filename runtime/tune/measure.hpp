@@ -17,7 +17,7 @@
 #include "runtime/launch/utility_kernels.hpp"
 #include "runtime/tune/bench.hpp"
 #include "runtime/tune/clock_monitor.hpp"
-#include "runtime/tune/worker.hpp"
+#include "runtime/tune/emit_function.hpp"
 #include "runtime/tune/workload.hpp"
 
 namespace moe_tune {

@@ -6,6 +6,7 @@
 
 #include "generator/device.hpp"
 #include "moe_tune/config.hpp"
+#include "runtime/jit/device.hpp"
 #include "tuning_db/record.hpp"
 
 namespace moe_tune {
@@ -20,6 +21,9 @@ struct Target {
 
 /// A device of the table, `nvrtc` being the version of the compiler ("13.0").
 Target named_target(const DeviceDescription& device, const std::string& nvrtc);
+
+/// A GPU of this machine; `free_bytes` of its memory can be allocated.
+Target live_target(const DeviceInfo& info, const std::string& nvrtc, std::int64_t free_bytes);
 
 /// The generator that emits kernels of `family` today.
 GeneratorId current_generator(Family family);

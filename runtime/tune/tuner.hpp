@@ -48,6 +48,7 @@ struct PointResult {
 struct TuneResult {
   std::vector<PointResult> points;
   bool cancelled = false;
+  std::string unpublished;  ///< why the database could not be written; empty: every decision is in it
   double seconds = 0;
 };
 
@@ -70,8 +71,9 @@ class TuneObserver {
 
 /// Runs `plan`. Every attempt is journalled and every decided point published at once, so that a run that is killed resumes where
 /// it was. Candidates that crash, hang, spill or are wrong are never picked and never tried again with the same generator and
-/// compiler. Throws UsageError when the plan was refused, EnvironmentError when the machine fails altogether (no worker starts,
-/// database not writable).
+/// compiler. A journal or database that cannot be written costs a warning and TuneResult::unpublished, not the run; a workload
+/// that cannot be set up costs its point. Throws UsageError when the plan was refused or the database is no database,
+/// EnvironmentError when the journal or the database cannot be read.
 TuneResult tune(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer);
 
 }  // namespace moe_tune

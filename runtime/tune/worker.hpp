@@ -1,19 +1,12 @@
 // The worker: a process that compiles, verifies and times for the tuner, so that what goes wrong there ends there.
 #pragma once
 
-#include <functional>
-#include <string>
-
-#include "moe_tune/config.hpp"
-#include "moe_tune/problem.hpp"
+#include "runtime/tune/emit_function.hpp"
 
 namespace moe_tune {
 
 /// The descriptor on which a worker is given its end of the socket to the parent.
 inline constexpr int worker_fd = 3;
-
-/// From a problem and a config to source: emit_forward, or a test's that plants faults.
-using EmitFunction = std::function<std::string(const Problem&, const KernelConfigForward&)>;
 
 struct WorkerHooks {
   EmitFunction emit;  ///< empty: emit_forward

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,37 +22,37 @@ struct WorkerBenchOptions {
   int compile_limit_ms = 60'000;     ///< of one kernel
   int launch_limit_ms = 10'000;      ///< of one launch
   int set_up_limit_ms = 120'000;     ///< of filling the buffers and computing the reference
-  std::int64_t compile_memory = std::int64_t{8} << 30;  ///< address space of a compiling worker
+  std::int64_t compile_memory = std::int64_t{8} << 30;  ///< address space of a compiling worker, bytes
   const std::atomic<bool>* cancel = nullptr;            ///< not owned; may be null
 };
 
+/// Starts workers when they are needed and again after one ended. Every method but the constructor throws Cancelled when
+/// `*cancel` gets set, and EnvironmentError when workers cannot be started.
 class WorkerBench final : public Bench {
  public:
   explicit WorkerBench(WorkerBenchOptions options);
-  ~WorkerBench() override;
 
   std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
-                                      const std::string& arch,
-                                      const std::function<void(std::size_t, const CompileOutcome&)>& on_done) override;
+                                      const std::string& arch, const OnCompiled& on_compiled) override;
   void set_up(const Workload& workload) override;
   VerifyOutcome verify(const KernelConfigForward& config) override;
   TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override;
 
  private:
   void ensure_set_up();
-  WorkerAnswer ask_gpu(const Json& request, const WorkerLimits& limits);
+  void refill_later() { set_up_in_start_ = 0; }
 
   WorkerBenchOptions options_;
-  std::vector<WorkerProcess> compilers_;
+  std::vector<std::unique_ptr<WorkerProcess>> compilers_;
   WorkerProcess gpu_;
   std::optional<Workload> workload_;
-  int set_up_starts_ = 0;  ///< gpu_.starts() when the workload was set up; 0: it must be set up again
+  int set_up_in_start_ = 0;  ///< the start of gpu_ in which the workload was set up; 0: it must be set up again
   std::uint64_t time_calls_ = 0;
 };
 
-/// The live GPU `ordinal` as a worker sees it, so that this process never initialises CUDA; nothing where the machine has no GPU,
-/// and then `*why` (unless null) says why. Throws UsageError for an ordinal that does not exist, EnvironmentError when no worker
-/// starts or NVRTC is missing.
+/// The live GPU `options.ordinal` as a worker sees it, so that this process never initialises CUDA; nothing where the machine has
+/// no GPU, and then `*why` (unless null) says why. Throws EnvironmentError when no worker starts, NVRTC is missing, or there is
+/// no GPU of that ordinal among those there are.
 std::optional<Target> query_target(const WorkerBenchOptions& options, std::string* why = nullptr);
 
 /// The version of the compiler that workers use, e.g. "13.0". Throws EnvironmentError when there is none.

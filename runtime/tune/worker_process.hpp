@@ -10,10 +10,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "generator/support/descriptor.hpp"
 #include "generator/support/json.hpp"
+#include "runtime/tune/line_buffer.hpp"
 
 namespace moe_tune {
 
@@ -38,35 +40,32 @@ struct WorkerAnswer {
   };
   Kind kind = Kind::died;
   std::optional<JsonDocument> reply;
-  int running = -1;     ///< what the worker announced last before it ended: the index of a candidate; -1: nothing
-  std::string message;  ///< what happened, with the end of the worker's stderr
+  int running = -1;     ///< what the worker announced last: the index of a candidate; -1: nothing
+  std::string message;  ///< what happened; when the worker ended, with the end of what it printed
 };
 
 /// A child process that answers one request at a time. It is started by the first request, and again by the next one after it
-/// ended. It gets SIGKILL when it is silent for too long, when this object goes, and when the parent's thread dies. Its stdout
-/// and stderr are kept from the terminal. Not thread-safe.
+/// ended. It gets SIGKILL when it is silent for too long, when this object goes, and when the parent's thread that started it
+/// ends. Ctrl-C does not reach it, and what it prints is kept from the terminal. Not thread-safe.
 class WorkerProcess {
  public:
-  explicit WorkerProcess(WorkerCommand command);
-  ~WorkerProcess();
-  WorkerProcess(WorkerProcess&& other) noexcept;
+  explicit WorkerProcess(WorkerCommand command) : command_(std::move(command)) {}
+  ~WorkerProcess() { kill(); }
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-  using OnRunning = std::function<void(int index)>;
-
   /// Sends and waits. Throws EnvironmentError when no process can be started, Cancelled when `*cancel` gets set (the worker is
   /// killed).
-  WorkerAnswer request(const Json& request, const WorkerLimits& limits, const std::atomic<bool>* cancel = nullptr,
-                       const OnRunning& on_running = {});
+  WorkerAnswer request(const Json& request, const WorkerLimits& limits, const std::atomic<bool>* cancel = nullptr);
 
-  /// The two halves of request(), for several workers at once: send() to idle ones, then wait_for_workers() until take_answer().
+  /// The halves of request(), for several workers at once: send() to idle ones, then wait_for_workers(), then take_answer() from
+  /// each.
   void send(const Json& request, const WorkerLimits& limits);
   bool busy() const { return busy_; }
   std::optional<WorkerAnswer> take_answer();
 
-  pid_t pid() const { return pid_; }  ///< -1: not started, or ended
-  int starts() const { return starts_; }
+  pid_t pid() const { return pid_; }      ///< -1: not started, or ended
+  int starts() const { return starts_; }  ///< how often it was started
   void kill();
 
  private:
@@ -74,12 +73,14 @@ class WorkerProcess {
   using Clock = std::chrono::steady_clock;
 
   void start();
+  bool idle_and_sound() const;
   void on_writable();
   void on_readable();
   void on_output();
-  void on_line(std::string_view line);
-  void end(WorkerAnswer::Kind kind, std::string message);
-  std::string reap();
+  void on_line(const std::string& line);
+  void on_time();
+  void finish(WorkerAnswer answer);
+  void end(WorkerAnswer::Kind kind, const std::string& what);
 
   WorkerCommand command_;
   pid_t pid_ = -1;
@@ -87,19 +88,19 @@ class WorkerProcess {
   Descriptor socket_;
   Descriptor output_;   ///< the worker's stdout and stderr
   std::string outbox_;  ///< of the request, not yet sent
-  std::string inbox_;   ///< begin of a line
-  std::string tail_;    ///< the last of output_
+  LineBuffer inbox_;
+  std::string tail_;  ///< the last that the worker printed
   bool busy_ = false;
   int messages_ = 0;  ///< of the running request
   int running_ = -1;
   WorkerLimits limits_;
+  int silence_ms_ = 0;  ///< the limit that holds now
   Clock::time_point deadline_;
-  OnRunning on_running_;
   std::optional<WorkerAnswer> answer_;
 };
 
-/// Waits until a busy one of `workers` has an answer; kills those that are silent for too long. Throws Cancelled when `*cancel`
-/// gets set, after killing the busy ones.
+/// Waits until at least one busy worker of `workers` has an answer (returns at once when none is busy); kills those that are
+/// silent for too long. Throws Cancelled when `*cancel` gets set, after killing the busy ones.
 void wait_for_workers(std::span<WorkerProcess* const> workers, const std::atomic<bool>* cancel);
 
 }  // namespace moe_tune
