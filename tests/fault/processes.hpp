@@ -52,6 +52,14 @@ class Child {
     wait();
   }
 
+  /// Kills it; whether it was still running.
+  bool stop() {
+    const bool running = waitpid(pid_, nullptr, WNOHANG) == 0;
+    if (running) kill();
+    pid_ = -1;
+    return running;
+  }
+
   /// Waits for the end; whether `work` returned.
   bool wait() {
     int status = -1;
