@@ -1,0 +1,13 @@
+# Emitted kernels on a GPU, against the references. Skipped where there is none; docs/TESTING.md says how to run them.
+file(GLOB gpu_support_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/support/*.cpp)
+moe_tune_library(moe_tune_gpu_test_support
+  SOURCES ${gpu_support_sources}
+  LINK moe_tune_launch moe_tune_reference Catch2::Catch2)
+
+moe_tune_test(gpu_forward FOLDER gpu/forward LINK moe_tune_gpu_test_support LABEL gpu GPU)
+
+# A few small cases, once each, for compute-sanitizer.
+add_executable(gpu_sanitize gpu/sanitize.cpp)
+target_link_libraries(gpu_sanitize PRIVATE moe_tune_gpu_test_support fmt::fmt-header-only)
+add_test(NAME gpu_sanitize COMMAND gpu_sanitize)
+set_tests_properties(gpu_sanitize PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 300)

@@ -1,0 +1,67 @@
+// Kernels of configs from all over the config space: every value of every field, and both sides of every tile boundary.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "generator/config_space.hpp"
+#include "tests/gpu/support/forward_case.hpp"
+
+using namespace moe_tune;
+using namespace moe_tune::test;
+
+namespace {
+
+/// Configs until every pair of (field, value) that occurs in the space has occurred `times` times.
+std::vector<KernelConfigForward> spread(std::vector<KernelConfigForward> space, int times) {
+  std::shuffle(space.begin(), space.end(), std::mt19937(1));
+  std::multiset<std::pair<std::string_view, int>> seen;
+  std::vector<KernelConfigForward> chosen;
+  for (const KernelConfigForward& config : space) {
+    bool needed = false;
+    for (const ConfigField& field : forward_fields()) {
+      needed |= static_cast<int>(seen.count({field.name, field.get(config)})) < times;
+    }
+    if (!needed) continue;
+    for (const ConfigField& field : forward_fields()) seen.insert({field.name, field.get(config)});
+    chosen.push_back(config);
+  }
+  return chosen;
+}
+
+void check_spread(const Problem& problem, int times) {
+  std::vector<KernelSpec> kernels;
+  for (const KernelConfigForward& config : spread(config_space(problem, Gpu::get().description()), times)) {
+    kernels.push_back({problem, config});
+  }
+  REQUIRE(kernels.size() > 8);
+  Gpu::get().compile_ahead(kernels);
+  for (const KernelSpec& spec : kernels) {
+    const ForwardKernel kernel = Gpu::get().load(spec);
+    CHECK(kernel.resident_blocks() >= spec.config.ctas_per_sm);
+    // Experts with one row less than a tile, exactly a tile, one more, and several tiles; then none and a single one.
+    const int tile = spec.config.BLOCK_M;
+    CaseSpec boundaries = one_expert_case(problem, 800, 0);
+    boundaries.m_sizes.assign(problem.E, 0);
+    const std::int64_t sizes[] = {tile - 1, tile, tile + 1, 2 * tile + 5, 0, 1};
+    std::copy(std::begin(sizes), std::end(sizes), boundaries.m_sizes.begin());
+    check_forward(boundaries, kernel);
+    check_forward(routed_case(problem, 37, {RoutingSpec::Kind::zipf, 1.2, 5}), kernel);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("configs: without permutation, bf16") {
+  check_spread({.E = 7, .N = 520, .K = 328, .top_k = 2}, 2);
+}
+
+TEST_CASE("configs: permute_x, fp16") {
+  check_spread({.dtype = DType::fp16, .E = 7, .N = 520, .K = 328, .top_k = 2, .permute_x = true}, 3);
+}
+
+TEST_CASE("configs: permute_y and fuse_mul_post, bf16") {
+  check_spread({.gemm = Gemm::down, .E = 7, .N = 520, .K = 328, .top_k = 2, .permute_y = true, .fuse_mul_post = true}, 3);
+}

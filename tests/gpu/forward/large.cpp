@@ -1,0 +1,56 @@
+// Tensors of more than 2^31 elements: every offset must be computed with 64 bits.
+#include <catch2/catch.hpp>
+
+#include "runtime/jit/driver.hpp"
+#include "tests/gpu/support/forward_case.hpp"
+
+using namespace moe_tune;
+using namespace moe_tune::test;
+
+namespace {
+
+constexpr std::int64_t limit = std::int64_t{1} << 31;
+
+/// Whether the GPU has that much memory to spare; says so when not.
+bool fits(std::int64_t bytes) {
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;
+  Gpu::get();
+  driver().cuMemGetInfo(&free_bytes, &total_bytes);
+  if (static_cast<std::int64_t>(free_bytes) > bytes + (std::int64_t{2} << 30)) return true;
+  WARN("not tried: needs " << (bytes >> 30) << " GiB of device memory, " << (free_bytes >> 30) << " GiB are free");
+  return false;
+}
+
+void check_large(const CaseSpec& spec) {
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(spec.problem, spec.tokens));
+  INFO(spec.describe());
+  ForwardCase forward(spec);
+  CHECK(forward.run(kernel) == 0);
+  const Comparison comparison = forward.compare();
+  INFO("worst row error " << comparison.max_row_error << ", first bad row " << comparison.first_bad_row);
+  CHECK(comparison.pass());
+}
+
+}  // namespace
+
+TEST_CASE("large: a weight of more than 2^31 elements") {
+  const Problem problem = {.E = 130, .N = 4096, .K = 4096, .top_k = 2, .permute_x = true};
+  REQUIRE(std::int64_t{problem.E} * problem.N * problem.K > limit);
+  if (fits(limit * 2)) check_large(routed_case(problem, 200, {}));
+}
+
+TEST_CASE("large: an output of more than 2^31 elements") {
+  const Problem problem = {.gemm = Gemm::down, .E = 4, .N = 32768, .K = 8, .top_k = 1, .permute_y = true};
+  const int tokens = 66000;
+  REQUIRE(std::int64_t{tokens} * problem.N > limit);
+  if (fits(limit * 6)) check_large(one_expert_case(problem, tokens, 3));
+}
+
+TEST_CASE("large: an input of more than 2^31 elements, by its stride") {
+  const Problem problem = {.E = 4, .N = 64, .K = 64, .top_k = 1};
+  CaseSpec spec = half_empty_case(problem, 70000);
+  spec.x_padding = 32768 - problem.K;
+  REQUIRE(std::int64_t{spec.tokens} * 32768 > limit);
+  if (fits(limit * 2)) check_large(spec);
+}

@@ -1,0 +1,96 @@
+// How kernels may be launched: again and again, in graphs, on part of the GPU, on several streams and threads at once.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "runtime/jit/driver.hpp"
+#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/graph.hpp"
+
+using namespace moe_tune;
+using namespace moe_tune::test;
+
+namespace {
+
+constexpr Problem gather = {.E = 24, .N = 392, .K = 456, .top_k = 3, .permute_x = true};
+
+}  // namespace
+
+TEST_CASE("launching: 100 runs give the same bits") {
+  for (Problem problem : {gather, Problem{.gemm = Gemm::down, .E = 24, .N = 392, .K = 456, .top_k = 3, .permute_y = true}}) {
+    const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(problem, 300));
+    ForwardCase forward(routed_case(problem, 300, {RoutingSpec::Kind::zipf, 1.0, 2}));
+    CHECK(forward.run(kernel) == 0);
+    check_result(forward);
+    const std::vector<std::uint16_t> first = forward.download_y();
+    int different = 0;
+    for (int i = 1; i < 100; ++i) {
+      forward.run(kernel);
+      different += forward.download_y() != first;
+    }
+    CHECK(different == 0);
+  }
+}
+
+TEST_CASE("launching: a captured launch reads m_sizes when it is replayed") {
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200));
+  ForwardCase forward(one_expert_case(gather, 200, 5));
+  const Stream stream;
+  const CapturedGraph graph(stream.get(), [&] { kernel.launch(forward.args(), stream.get()); });
+  forward.reset(stream.get());
+  graph.launch(stream.get());
+  stream.synchronize();
+  check_result(forward);
+
+  std::vector<std::int64_t> sizes(gather.E, 0);
+  for (int round = 0; round < 5; ++round) {
+    for (int expert = 0; expert < gather.E; ++expert) sizes[expert] = (expert * 7 + round * 11) % 24;
+    forward.set_m_sizes(sizes);
+    forward.refresh_reference();
+    forward.reset(stream.get());
+    graph.launch(stream.get());
+    stream.synchronize();
+    INFO("round " << round);
+    CHECK(forward.status() == 0);
+    check_result(forward);
+  }
+}
+
+TEST_CASE("launching: part of the GPU, or more of it than there is, gives the same result") {
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300));
+  for (const int max_sms : {1, 2, 7, Gpu::get().sm_count(), 100000}) {
+    INFO("max_sms " << max_sms);
+    check_forward(routed_case(gather, 300, {}), kernel, max_sms);
+  }
+}
+
+TEST_CASE("launching: no tokens launch nothing") {
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 1));
+  abi::GroupedGemmArgs args = {};
+  kernel.launch(args, nullptr);  // null pointers would fault
+  driver().cuStreamSynchronize(nullptr);
+}
+
+TEST_CASE("launching: two threads share a kernel, each on its stream") {
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300));
+  ForwardCase cases[] = {ForwardCase(routed_case(gather, 300, {})),
+                         ForwardCase(routed_case(gather, 300, {RoutingSpec::Kind::zipf, 1.0, 8}))};
+  std::atomic<int> failures = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (ForwardCase& forward : cases) {
+      threads.emplace_back([&] {
+        const CurrentContext current(Gpu::get().context());
+        const Stream stream;
+        for (int i = 0; i < 50; ++i) {
+          const bool good = forward.run(kernel, stream.get()) == 0 && forward.compare().pass();
+          failures += !good;
+        }
+      });
+    }
+  }
+  CHECK(failures == 0);
+  for (const ForwardCase& forward : cases) CHECK(forward.guards_intact());
+}

@@ -1,0 +1,57 @@
+#include "tests/gpu/support/gpu.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "generator/heuristics.hpp"
+
+namespace moe_tune::test {
+
+const Gpu& Gpu::get() {
+  static const Gpu gpu;
+  return gpu;
+}
+
+Gpu::Gpu()
+    : info_(query_device(0)),
+      description_(describe_device(info_)),
+      arch_(arch_of(info_)),
+      primary_(0),
+      current_(primary_.get()),
+      utilities_(cubin_cache(), arch_, info_.sm_count) {}
+
+void Gpu::compile_ahead(std::span<const KernelSpec> kernels) const {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto worker = [&] {
+    for (std::size_t i = next++; i < kernels.size(); i = next++) {
+      try {
+        compile_forward(cubin_cache(), kernels[i].problem, kernels[i].config, arch_, kernels[i].layout);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> workers;
+    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) workers.emplace_back(worker);
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+ForwardKernel Gpu::load(const KernelSpec& kernel) const {
+  return ForwardKernel(kernel.problem, kernel.config,
+                       compile_forward(cubin_cache(), kernel.problem, kernel.config, arch_, kernel.layout), info_.sm_count);
+}
+
+KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {
+  return {problem, default_config(problem, tokens, description_)};
+}
+
+}  // namespace moe_tune::test
