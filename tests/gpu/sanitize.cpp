@@ -14,11 +14,11 @@ using namespace moe_tune::test;
 
 namespace {
 
-/// Small tiles and large ones, two stages and many, both orders, tails in every dimension.
+/// Small tiles and large ones, few stages and many, both orders, tails in every dimension.
 std::vector<KernelConfigForward> configs() {
   return {
       {.BLOCK_M = 16, .BLOCK_N = 64, .BLOCK_K = 64, .warps = 2, .warps_m = 1, .stages = 4, .ctas_per_sm = 2},
-      {.BLOCK_M = 64, .BLOCK_N = 64, .BLOCK_K = 32, .warps = 4, .warps_m = 2, .stages = 2, .tile_order = TileOrder::n_fastest},
+      {.BLOCK_M = 64, .BLOCK_N = 64, .BLOCK_K = 32, .warps = 4, .warps_m = 2, .stages = 4, .tile_order = TileOrder::n_fastest},
       {.BLOCK_M = 64, .BLOCK_N = 128, .BLOCK_K = 128, .warps = 8, .warps_m = 2, .stages = 3},
       {.BLOCK_M = 128, .BLOCK_N = 128, .BLOCK_K = 64, .warps = 4, .warps_m = 2, .stages = 3, .ctas_per_sm = 2},
       {.BLOCK_M = 32, .BLOCK_N = 256, .BLOCK_K = 32, .warps = 8, .warps_m = 1, .stages = 5, .tile_order = TileOrder::n_fastest},
@@ -26,7 +26,7 @@ std::vector<KernelConfigForward> configs() {
 }
 
 std::vector<Problem> problems() {
-  const Problem plain = {.E = 7, .N = 200, .K = 136, .top_k = 2};
+  const Problem plain = {.E = 7, .N = 200, .K = 392, .top_k = 2};
   std::vector<Problem> result(3, plain);
   result[1].permute_x = true;
   result[1].dtype = DType::fp16;
