@@ -30,8 +30,9 @@ class StreamRead:
     def __init__(self):
         if not hasattr(torch.cuda, "_compile_kernel"):
             raise SystemExit(f"torch {torch.__version__} cannot compile a kernel at run time: use torch 2.9 or newer")
-        source = inline_template("kernels/stream_read.cuh", set()) + ENTRY
-        self._kernel = torch.cuda._compile_kernel(source, "bench_stream_read", nvcc_options=["--std=c++17"])
+        # Some versions of torch put `extern "C"` before a source that does not begin with it.
+        source = 'extern "C" {}\n' + inline_template("kernels/stream_read.cuh", set()) + ENTRY
+        self._kernel = torch.cuda._compile_kernel(source, "bench_stream_read")
         self._sink = torch.zeros(16, device="cuda", dtype=torch.uint8)
         self._sms = torch.cuda.get_device_properties(0).multi_processor_count
 
