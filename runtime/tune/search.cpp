@@ -60,12 +60,12 @@ class Search {
 
   /// Rounds of all that are alive. A candidate that ends the worker is dropped and the rounds start again without it: those of
   /// before are incomplete.
-  Samples time(int rounds, int rung) {
+  Samples time(int rounds) {
     while (!alive_.empty()) {
       const TimeOutcome result = bench_.time(alive_, rounds);
       if (result.culprit >= 0) {
         const KernelConfigForward culprit = alive_[static_cast<std::size_t>(result.culprit)];
-        tell({culprit, result.status, result.message, rung, std::nullopt, std::nullopt});
+        tell({culprit, result.status, result.message, rung_, std::nullopt, std::nullopt});
         drop(culprit);
         continue;
       }
@@ -87,10 +87,8 @@ class Search {
     return {estimate.median, {estimate.ci95.lo, estimate.ci95.hi}, static_cast<int>(samples.size()), "cold", sm_mhz_, discarded};
   }
 
-  void tell_times(const Samples& samples, int rung, int discarded) {
-    for (const auto& [config, values] : samples) {
-      tell({config, AttemptStatus::timed, "", rung, std::nullopt, timing(values, discarded)});
-    }
+  void tell_time(const KernelConfigForward& config, const Samples& samples, int discarded) {
+    tell({config, AttemptStatus::timed, "", rung_, std::nullopt, timing(samples.at(config), discarded)});
   }
 
   void keep_common_rounds(const Samples& samples) {
@@ -111,21 +109,23 @@ class Search {
 
     int rounds = first_rung_rounds;
     for (; contenders() > finalists; rounds *= 2, ++rung_) {
-      const Samples samples = time(rounds, rung_);
+      const Samples samples = time(rounds);
       keep_common_rounds(samples);
-      tell_times(samples, rung_, discarded_);
       keep_fastest(samples, out_of_time() ? finalists : std::max(finalists, (contenders() + 1) / 2));
     }
   }
 
-  /// Drops all but `count` of those that are alive; the default does not count and stays.
+  /// Drops all but `count` of those that are alive, and tells how fast they were; the default does not count and stays.
   void keep_fastest(const Samples& samples, std::size_t count) {
     std::vector<std::pair<double, KernelConfigForward>> order;
     for (const auto& [config, values] : samples) {
       if (!is_default(config)) order.emplace_back(median(values), config);
     }
     std::sort(order.begin(), order.end());
-    for (std::size_t i = count; i < order.size(); ++i) drop(order[i].second);
+    for (std::size_t i = count; i < order.size(); ++i) {
+      tell_time(order[i].second, samples, discarded_);
+      drop(order[i].second);
+    }
   }
 
   static KernelConfigForward fastest(const Samples& samples) {
@@ -148,7 +148,7 @@ class Search {
     int discarded = 0;
     outcome_.stop = "none";
     for (int taken = 0; taken < max_decision_rounds && !alive_.empty(); taken += decision_batch) {
-      const Samples batch = time(decision_batch, rung_);
+      const Samples batch = time(decision_batch);
       if (batch.empty()) break;
       discarded += discarded_;
       std::erase_if(samples, [&](const auto& entry) { return !batch.contains(entry.first); });
@@ -158,7 +158,7 @@ class Search {
     }
     if (samples.empty() || alive_.empty()) return;
     keep_common_rounds(samples);
-    tell_times(samples, rung_, discarded);
+    for (const auto& finalist : samples) tell_time(finalist.first, samples, discarded);
     choose(samples, discarded);
   }
 

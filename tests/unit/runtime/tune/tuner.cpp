@@ -1,0 +1,300 @@
+#include "runtime/tune/tuner.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <set>
+
+#include "generator/heuristics.hpp"
+#include "moe_tune/error.hpp"
+#include "tests/support/scripted_bench.hpp"
+#include "tests/support/small_tuning.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tuning_db/paths.hpp"
+#include "tuning_db/store.hpp"
+
+using namespace moe_tune;
+using test::Behaviour;
+
+namespace {
+
+/// Larger tiles are slower at few tokens and faster at many; only the token count set up last is known to the script.
+struct Tuning {
+  test::TemporaryFolder folder;
+  TuneOptions options = test::small_tuning(folder.path(), true);
+  std::set<KernelConfigForward> wrong, spilling;
+  std::vector<std::string> warnings;
+  std::vector<int> tokens_started;
+
+  Tuning() {
+    options.model_best = 10;
+    options.random = 2;
+  }
+
+  struct Observer : TuneObserver {
+    explicit Observer(Tuning& owner) : owner_(owner) {}
+    void on_point_start(const PointPlan& point, int, int, double) override { owner_.tokens_started.push_back(point.tokens); }
+    void on_warning(const std::string& text) override { owner_.warnings.push_back(text); }
+    Tuning& owner_;
+  };
+
+  test::ScriptedBench make_bench() const {
+    return test::ScriptedBench([this](const KernelConfigForward& config) {
+      Behaviour behaviour;
+      behaviour.us = 50 + config.BLOCK_M * 0.1 + config.stages + config.warps * 0.01 + config.BLOCK_N * 0.003;
+      if (wrong.contains(config)) behaviour.verify = AttemptStatus::wrong;
+      if (spilling.contains(config)) behaviour.compile = AttemptStatus::spilled;
+      return behaviour;
+    });
+  }
+
+  TuneResult run(test::ScriptedBench& bench) {
+    Observer observer(*this);
+    return tune(options, make_plan(options), bench, observer);
+  }
+  TuneResult run() {
+    test::ScriptedBench bench = make_bench();
+    return run(bench);
+  }
+  std::vector<Entry> published() const { return Store(options.database).read().entries; }
+  Replay journal() const { return Journal::replay(journal_path(options.database)); }
+};
+
+}  // namespace
+
+TEST_CASE("a measured run publishes one entry per token count, with its range and everything known") {
+  Tuning tuning;
+  const TuneResult result = tuning.run();
+  REQUIRE(result.points.size() == 3);
+  CHECK(result.unpublished.empty());
+  CHECK_FALSE(result.cancelled);
+  for (const PointResult& point : result.points) {
+    CAPTURE(point.tokens, point.message);
+    CHECK(point.status == PointStatus::tuned);
+    REQUIRE(point.entry);
+    CHECK(point.tflops > 0);
+    CHECK(point.gb_per_s > 0);
+    CHECK(point.roofline > 0);
+    CHECK(point.compiled > 8);
+    CHECK(point.verified == point.compiled);
+    REQUIRE(point.model);
+    CHECK(point.model->rank_of_best >= 1);
+    CHECK(point.model->first_loss >= point.model->best_of_five_loss);
+  }
+  const std::vector<Entry> entries = tuning.published();
+  REQUIRE(entries.size() == 3);
+  CHECK(entries[0].tokens == TokenRange{1, 1, 4});
+  CHECK(entries[1].tokens == TokenRange{16, 5, 64});
+  CHECK(entries[2].tokens == TokenRange{256, 65, 512});
+  for (const Entry& entry : entries) {
+    CHECK(entry.source == Source::tuned);
+    CHECK(entry.verify.status == VerifyStatus::pass);
+    CHECK(entry.time.n > 0);
+    CHECK((entry.search.stop == "separated" || entry.search.stop == "tied"));
+    CHECK(entry.search.space == result.points[0].space);
+    CHECK(entry.resources.regs == 128);
+    CHECK(entry.resources.ctas_per_sm == 2);
+    CHECK(entry.gen == current_generator(Family::sm80));
+    CHECK(entry.env == tuning.options.target.env);
+  }
+}
+
+TEST_CASE("a run that is repeated takes everything from the database") {
+  Tuning tuning;
+  const TuneResult first = tuning.run();
+  test::ScriptedBench bench = tuning.make_bench();
+  const TunePlan plan = make_plan(tuning.options);
+  CHECK(std::all_of(plan.points.begin(), plan.points.end(), [](const PointPlan& point) { return point.done; }));
+  CHECK(plan.seconds == 0);
+  const TuneResult second = tuning.run(bench);
+  CHECK(bench.compiled.empty());
+  CHECK(bench.set_ups.empty());
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(second.points[i].status == PointStatus::resumed);
+    CHECK(second.points[i].entry == first.points[i].entry);
+    CHECK(second.points[i].tflops == first.points[i].tflops);
+  }
+
+  SECTION("but not for another routing, compiler or kind of run") {
+    SECTION("routing") {
+      tuning.options.routing = parse_routing("zipf:1.0");
+    }
+    SECTION("compiler") {
+      tuning.options.target.env.nvrtc = "13.1";
+    }
+    SECTION("retune") {
+      tuning.options.retune = true;
+    }
+    SECTION("database gone") {
+      std::filesystem::remove(tuning.options.database);
+    }
+    CHECK(tuning.run().points[0].status == PointStatus::tuned);
+  }
+}
+
+TEST_CASE("a cancelled run keeps what it decided and goes on from there") {
+  Tuning tuning;
+  test::ScriptedBench bench = tuning.make_bench();
+  bench.cancel_after_compiles = 14;  // in the middle of the second point
+  const TuneResult first = tuning.run(bench);
+  CHECK(first.cancelled);
+  CHECK(first.points[0].status == PointStatus::tuned);
+  CHECK(first.points[1].status == PointStatus::skipped);
+  CHECK(tuning.published().size() == 1);
+
+  const TuneResult second = tuning.run();
+  CHECK_FALSE(second.cancelled);
+  CHECK(second.points[0].status == PointStatus::resumed);
+  CHECK(second.points[1].status == PointStatus::tuned);
+  CHECK(second.points[2].status == PointStatus::tuned);
+  CHECK(tuning.published().size() == 3);
+}
+
+TEST_CASE("a set cancel flag starts nothing") {
+  Tuning tuning;
+  const std::atomic<bool> cancel{true};
+  tuning.options.cancel = &cancel;
+  const TuneResult result = tuning.run();
+  CHECK(result.cancelled);
+  for (const PointResult& point : result.points) CHECK(point.status == PointStatus::skipped);
+  CHECK(tuning.published().empty());
+}
+
+TEST_CASE("failed candidates are journalled, never win, and are not tried again") {
+  Tuning tuning;
+  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  tuning.wrong = {best};
+  tuning.options.retune = true;
+  const TuneResult second = tuning.run();
+  for (const PointResult& point : second.points) CHECK(point.entry->config != best);
+  const Replay journal = tuning.journal();
+  const auto failures = [&](const Replay& replay) {
+    return std::count_if(replay.attempts.begin(), replay.attempts.end(), [&](const Attempt& attempt) {
+      return attempt.config == best && attempt.status == AttemptStatus::wrong;
+    });
+  };
+  CHECK(failures(journal) == 1);  // wrong at the first point, left out at the others
+  tuning.run();
+  CHECK(failures(tuning.journal()) == 1);
+}
+
+TEST_CASE("spilling kernels are dropped before they are launched") {
+  Tuning tuning;
+  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  tuning.spilling = {best};
+  tuning.options.retune = true;
+  test::ScriptedBench bench = tuning.make_bench();
+  const TuneResult result = tuning.run(bench);
+  CHECK(bench.verifications.count(best) == 0);
+  CHECK(result.points[0].failed == 1);
+  CHECK(result.points[0].entry->config != best);
+}
+
+TEST_CASE("a point without a usable candidate fails and the others go on") {
+  Tuning tuning;
+  tuning.options.tokens = {1, 16};
+  const TunePlan plan = make_plan(tuning.options);
+  struct Failing final : Bench {
+    explicit Failing(Bench& bench) : bench_(bench) {}
+    std::vector<CompileOutcome> compile(const Problem& p, std::span<const KernelConfigForward> c, const std::string& a,
+                                        const OnCompiled& f) override {
+      return bench_.compile(p, c, a, f);
+    }
+    void set_up(const Workload& workload) override {
+      if (workload.tokens == 1) throw EnvironmentError("no memory");
+    }
+    VerifyOutcome verify(const KernelConfigForward& config) override { return bench_.verify(config); }
+    TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override { return bench_.time(configs, rounds); }
+    Bench& bench_;
+  };
+  test::ScriptedBench inner = tuning.make_bench();
+  Failing bench(inner);
+  TuneObserver observer;
+  const TuneResult result = tune(tuning.options, plan, bench, observer);
+  CHECK(result.points[0].status == PointStatus::failed);
+  CHECK(result.points[0].message == "no memory");
+  CHECK(result.points[1].status == PointStatus::tuned);
+}
+
+TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a measurement") {
+  Tuning tuning;
+  tuning.options.target = named_target(find_device("h200"), "13.0");
+  test::ScriptedBench bench = tuning.make_bench();
+  const TuneResult result = tuning.run(bench);
+  CHECK(bench.set_ups.empty());
+  CHECK(bench.verifications.empty());
+  for (const PointResult& point : result.points) {
+    CHECK(point.status == PointStatus::predicted);
+    REQUIRE(point.entry);
+    CHECK(point.entry->source == Source::predicted);
+    CHECK(point.entry->verify.status == VerifyStatus::not_run);
+    CHECK(point.entry->time.n == 0);
+    CHECK(point.entry->resources.ctas_per_sm == 4);
+    REQUIRE(point.entry->baseline);
+    CHECK(point.entry->baseline->speedup >= 1);
+    CHECK(point.roofline <= 1);
+  }
+  CHECK(tuning.run().points[0].status == PointStatus::resumed);
+
+  tuning.options = test::small_tuning(tuning.folder.path(), true);
+  CHECK(tuning.run().points[0].status == PointStatus::tuned);
+  for (const Entry& entry : tuning.published()) CHECK(entry.source == Source::tuned);
+}
+
+TEST_CASE("a budget that is spent skips what is left") {
+  Tuning tuning;
+  tuning.options.time_budget = 1e-9;
+  const TuneResult result = tuning.run();
+  for (const PointResult& point : result.points) {
+    CHECK(point.status == PointStatus::skipped);
+    CHECK(point.message == "the time was up");
+  }
+}
+
+TEST_CASE("bisecting measures between neighbours that disagree") {
+  Tuning tuning;
+  tuning.options.tokens = {1, 64};
+  tuning.options.bisect_tokens = true;
+  // The best stage count depends on the token count that is set up.
+  test::ScriptedBench* current = nullptr;
+  test::ScriptedBench bench([&](const KernelConfigForward& config) {
+    const int wanted = !current->set_ups.empty() && current->set_ups.back().tokens >= 20 ? 2 : 4;
+    Behaviour behaviour;
+    behaviour.us = 50 + 10 * std::abs(config.stages - wanted) + config.BLOCK_M * 0.1 + config.BLOCK_N * 0.01 + config.warps * 0.1;
+    return behaviour;
+  });
+  current = &bench;
+  const TuneResult result = tuning.run(bench);
+  CHECK(tuning.tokens_started.size() > 2);
+  CHECK(tuning.tokens_started[2] == 8);
+  // The ranges still tile the axis.
+  const std::vector<Entry> entries = tuning.published();
+  REQUIRE(entries.size() == result.points.size());
+  std::int64_t next = 1;
+  for (const Entry& entry : entries) {
+    CHECK(entry.tokens.lo == next);
+    CHECK(entry.tokens.holds(entry.tokens.measured));
+    next = entry.tokens.hi + 1;
+  }
+  CHECK(next == 129);
+}
+
+TEST_CASE("a database that cannot be written costs a warning, not the run") {
+  Tuning tuning;
+  std::filesystem::create_directory(tuning.options.database.string() + ".lock");
+  const TuneResult result = tuning.run();
+  CHECK(result.points[2].status == PointStatus::tuned);
+  CHECK_FALSE(result.unpublished.empty());
+  CHECK_FALSE(tuning.warnings.empty());
+  CHECK(tuning.journal().completed.empty());
+
+  std::filesystem::remove(tuning.options.database.string() + ".lock");
+  CHECK(tuning.run().points[0].status == PointStatus::tuned);
+  CHECK(tuning.published().size() == 3);
+}
+
+TEST_CASE("a refused plan is not run") {
+  Tuning tuning;
+  tuning.options.target.free_bytes = 1;
+  CHECK_THROWS_AS(tuning.run(), UsageError);
+}
