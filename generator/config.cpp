@@ -24,8 +24,8 @@ constexpr std::string_view family_spelling[] = {"sm80"};
 constexpr std::string_view order_spelling[] = {"m_fastest", "n_fastest"};
 
 constexpr int families[] = {0};
-constexpr int block_m_values[] = {16, 32, 64, 128, 256};
-constexpr int block_n_values[] = {32, 64, 128, 256};
+constexpr int block_m_values[] = {16, 32, 64, 96, 128, 192, 256};
+constexpr int block_n_values[] = {32, 64, 96, 128, 192, 256};
 constexpr int block_k_values[] = {32, 64, 128};
 constexpr int warps_values[] = {1, 2, 4, 8, 16};
 constexpr int warps_m_values[] = {1, 2, 4, 8};
@@ -96,9 +96,7 @@ class NameReader {
 
 }  // namespace
 
-std::span<const ConfigField> forward_fields() {
-  return fields;
-}
+std::span<const ConfigField> forward_fields() { return fields; }
 
 std::string field_text(const ConfigField& field, const KernelConfigForward& config) {
   const int value = field.get(config);
@@ -141,10 +139,11 @@ KernelConfigForward parse_config(std::string_view name) {
 int default_warps_m(int BLOCK_M, int BLOCK_N, int warps) {
   int best = 1;
   int best_cost = 0;
-  for (int warps_m = 1; warps_m <= warps; warps_m *= 2) {
+  // The numbers come unchecked from callers: bounded by BLOCK_M / 16, warps_m cannot run over.
+  for (int warps_m = 1; warps_m <= warps && warps_m <= BLOCK_M / 16; warps_m *= 2) {
     const int rows = BLOCK_M / warps_m;
     const int columns = BLOCK_N / (warps / warps_m);
-    if (rows < 16 || columns < 32) continue;
+    if (columns < 32) continue;
     // What a warp reads from shared memory per MMA step.
     const int cost = rows + columns;
     if (best_cost == 0 || cost < best_cost) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "generator/support/checked.hpp"
 #include "moe_tune/error.hpp"
 
 namespace moe_tune {
@@ -105,11 +106,12 @@ double RoutedRows::max_share() const {
 RoutedRows route(const RoutingSpec& spec, int tokens, int E, int top_k) {
   if (top_k < 1 || top_k > E) throw UsageError(fmt::format("routing: top_k = {} is outside [1, E = {}]", top_k, E));
   if (tokens < 0) throw UsageError(fmt::format("routing: {} tokens", tokens));
+  const int slots = narrow<int>(checked_mul(tokens, top_k, "routing: tokens * top_k"), "routing: tokens * top_k");
   Random random(spec.seed);
   const std::vector<double> weights = popularity(spec, E, random);
 
   std::vector<int> expert_of_slot;
-  expert_of_slot.reserve(static_cast<std::size_t>(tokens) * top_k);
+  expert_of_slot.reserve(static_cast<std::size_t>(slots));
   std::vector<int> left;
   std::vector<int> drawn;
   for (int token = 0; token < tokens; ++token) {

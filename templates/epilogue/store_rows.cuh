@@ -19,20 +19,17 @@ class StoreRows {
   using Multiply = Sm80Multiply<Config, Problem::type>;
 
  public:
-  MOE_DEVICE
-  explicit StoreRows(const abi::GroupedGemmArgs& args) : args_(args) {}
+  MOE_DEVICE explicit StoreRows(const abi::GroupedGemmArgs& args) : args_(args) {}
 
   /// Starts loading the destinations of a tile, before its products are computed: their latency hides behind the mainloop.
-  MOE_DEVICE
-  void prefetch(const Tile& tile) {
+  MOE_DEVICE void prefetch(const Tile& tile) {
     if constexpr (Problem::permute_y) {
       const int left = tile.rows - static_cast<int>(Multiply::warp_row());
       slots_.load(args_, [&](int row) { return row < left ? tile.row + static_cast<int>(Multiply::warp_row()) + row : -1; });
     }
   }
 
-  MOE_DEVICE
-  void store(const Accumulators<Config>& acc, const Tile& tile) {
+  MOE_DEVICE void store(const Accumulators<Config>& acc, const Tile& tile) {
     const int column = tile.n + static_cast<int>(Multiply::warp_column() + ptx::lane_index() % 4 * 8);
     int rows[Config::m_frags][2];
     if constexpr (Problem::permute_y) slots_.resolve(args_);
@@ -60,21 +57,18 @@ class StoreRows {
 
  private:
   /// The row of y where a row of the warp's tile goes, or -1 for none.
-  MOE_DEVICE
-  int destination(const Tile& tile, int row) const {
+  MOE_DEVICE int destination(const Tile& tile, int row) const {
     if constexpr (Problem::permute_y) return slots_.get(row);
     const int tile_row = static_cast<int>(Multiply::warp_row()) + row;
     return tile_row < tile.rows ? tile.row + tile_row : -1;
   }
 
-  MOE_DEVICE
-  float load_weight(int slot) const {
+  MOE_DEVICE float load_weight(int slot) const {
     if (args_.topk_weights_f32) return ptx::load_constant(static_cast<const float*>(args_.topk_weights) + slot);
     return ptx::unpack<Problem::type>(ptx::load_constant(static_cast<const u16*>(args_.topk_weights) + slot));
   }
 
-  static MOE_DEVICE
-  Words4 round(const float (&columns)[4][4], int half, float scale) {
+  static MOE_DEVICE Words4 round(const float (&columns)[4][4], int half, float scale) {
     Words4 words;
     MOE_UNROLL
     for (int j = 0; j < 4; ++j) {

@@ -13,8 +13,7 @@ namespace moe_tune {
 
 template <DType Type>
 struct CompareRows {
-  static MOE_DEVICE
-  void judge_defined(const abi::ComparisonArgs& args) {
+  static MOE_DEVICE void judge_defined(const abi::ComparisonArgs& args) {
     const int row = this_row();
     if (row >= args.gemm.M) return;
     const int expert = expert_of_row(args.shape, args.gemm, row);
@@ -51,8 +50,7 @@ struct CompareRows {
     if (row_error > ptx::float_bits(args.tolerance_squared)) count_bad_row(args, stored);
   }
 
-  static MOE_DEVICE
-  void judge_undefined(const abi::ComparisonArgs& args) {
+  static MOE_DEVICE void judge_undefined(const abi::ComparisonArgs& args) {
     const int row = this_row();
     if (row >= args.gemm.M || args.defined[row]) return;
     const u16* y = row_of_y(args, row);
@@ -71,19 +69,17 @@ struct CompareRows {
  private:
   static constexpr u32 infinity = 0x7f800000u;
 
-  static MOE_DEVICE
-  int this_row() { return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32); }
+  static MOE_DEVICE int this_row() {
+    return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32);
+  }
 
-  static MOE_DEVICE
-  const u16* row_of_y(const abi::ComparisonArgs& args, int row) {
+  static MOE_DEVICE const u16* row_of_y(const abi::ComparisonArgs& args, int row) {
     return reinterpret_cast<const u16*>(row_address(args.gemm.y, row, args.gemm.y_row_bytes));
   }
 
-  static MOE_DEVICE
-  u32 error_bits(float value) { return value == value ? ptx::float_bits(value) : infinity; }
+  static MOE_DEVICE u32 error_bits(float value) { return value == value ? ptx::float_bits(value) : infinity; }
 
-  static MOE_DEVICE
-  void count_bad_row(const abi::ComparisonArgs& args, int row) {
+  static MOE_DEVICE void count_bad_row(const abi::ComparisonArgs& args, int row) {
     ptx::atomic_add(&args.result->bad_rows, 1u);
     ptx::atomic_max(&args.result->first_bad_row, 0xffffffffu - static_cast<u32>(row));
   }

@@ -16,8 +16,7 @@ struct FillRandom {
   static_assert(abi::fill_values == 8, "16 bytes");
 
   /// `target` is 16-byte aligned.
-  static MOE_DEVICE
-  void run(u16* target, i64 count, float scale, u32 seed) {
+  static MOE_DEVICE void run(u16* target, i64 count, float scale, u32 seed) {
     const i64 stride = static_cast<i64>(ptx::grid_size()) * abi::fill_threads * 8;
     for (i64 i = (static_cast<i64>(ptx::block_index()) * abi::fill_threads + ptx::thread_index()) * 8; i < count; i += stride) {
       Words4 words;

@@ -16,22 +16,19 @@ struct ExpertRows {
 };
 
 /// The start of a row of a matrix whose rows lie row_bytes apart.
-MOE_DEVICE
-const char* row_address(const void* base, i64 row, int row_bytes) {
+MOE_DEVICE const char* row_address(const void* base, i64 row, int row_bytes) {
   return static_cast<const char*>(base) + row * row_bytes;
 }
 
 /// m_sizes[expert], cut to [0, M].
-MOE_DEVICE
-i64 expert_size(const abi::GroupedGemmArgs& args, int expert) {
+MOE_DEVICE i64 expert_size(const abi::GroupedGemmArgs& args, int expert) {
   const i64 size = args.m_sizes_64 ? ptx::load_constant(static_cast<const i64*>(args.m_sizes) + expert)
                                    : ptx::load_constant(static_cast<const int*>(args.m_sizes) + expert);
   return size < 0 ? 0 : size > args.M ? args.M : size;
 }
 
 /// Group `group` of the rows when every expert's rows are cut into groups of `group_rows`.
-MOE_DEVICE
-ExpertRows find_group(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, i64 group, int group_rows) {
+MOE_DEVICE ExpertRows find_group(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, i64 group, int group_rows) {
   i64 start = 0;
   for (int expert = 0; expert < shape.E; ++expert) {
     i64 end = start + expert_size(args, expert);
@@ -46,22 +43,19 @@ ExpertRows find_group(const abi::ForwardShape& shape, const abi::GroupedGemmArgs
 }
 
 /// The expert of a row below M; -1 past the last expert's rows.
-MOE_DEVICE
-int expert_of_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
+MOE_DEVICE int expert_of_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
   return find_group(shape, args, row, 1).expert;
 }
 
 /// gather_indices[row], or -1 where it lies outside [0, M).
-MOE_DEVICE
-int slot_of_row(const abi::GroupedGemmArgs& args, int row) {
+MOE_DEVICE int slot_of_row(const abi::GroupedGemmArgs& args, int row) {
   const i64 slot = args.gather_indices_64 ? ptx::load_constant(static_cast<const i64*>(args.gather_indices) + row)
                                           : ptx::load_constant(static_cast<const int*>(args.gather_indices) + row);
   return slot < 0 || slot >= args.M ? -1 : static_cast<int>(slot);
 }
 
 /// The row of y where a row in expert order is stored; -1 for none.
-MOE_DEVICE
-int output_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
+MOE_DEVICE int output_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
   return shape.permute_y ? slot_of_row(args, row) : row;
 }
 

@@ -15,8 +15,7 @@ struct ForwardSm80 {
   using Schedule = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n, Order>;
   static constexpr int shared_bytes = Config::ring_bytes + Schedule::shared_bytes;
 
-  static MOE_DEVICE
-  void run(const abi::GroupedGemmArgs& args) {
+  static MOE_DEVICE void run(const abi::GroupedGemmArgs& args) {
     const u32 ring = ptx::shared_base();
     const Schedule schedule(args, ring + Config::ring_bytes);
     if (ptx::block_index() >= schedule.count()) return;

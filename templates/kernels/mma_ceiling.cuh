@@ -14,8 +14,7 @@ namespace moe_tune {
 template <DType Type>
 struct MmaCeiling {
   /// `sink` is never read; that it might be written keeps the products alive.
-  static MOE_DEVICE
-  void run(int iterations, float* sink) {
+  static MOE_DEVICE void run(int iterations, float* sink) {
     u32 a[m_tiles][4];
     u32 b[n_tiles][2];
     float d[m_tiles][n_tiles][4] = {};
@@ -53,8 +52,7 @@ struct MmaCeiling {
   static_assert(m_tiles * n_tiles == abi::mma_per_iteration);
 
   /// Two values of random sign and mantissa, magnitude in [1, 2).
-  static MOE_DEVICE
-  u32 random_operand(u64 position) {
+  static MOE_DEVICE u32 random_operand(u64 position) {
     constexpr u32 random = Type == DType::bf16 ? 0x807f807fu : 0x83ff83ffu;
     constexpr u32 one = Type == DType::bf16 ? 0x3f803f80u : 0x3c003c00u;
     return (static_cast<u32>(random_bits(1, position)) & random) | one;

@@ -14,8 +14,7 @@ namespace moe_tune {
 template <DType Type>
 struct ReferenceForward {
   /// Block b computes group b / column_blocks of the experts' rows. `reference` is (M, N), indexed like y.
-  static MOE_DEVICE
-  void run(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
+  static MOE_DEVICE void run(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
     const u32 column_blocks = static_cast<u32>(shape.N + abi::reference_threads - 1) / abi::reference_threads;
     const int column = static_cast<int>(ptx::block_index() % column_blocks * abi::reference_threads + ptx::thread_index());
     const ExpertRows group = find_group(shape, args, ptx::block_index() / column_blocks, abi::reference_rows);
@@ -39,16 +38,15 @@ struct ReferenceForward {
 
  private:
   /// Where a row in expert order is read; null for one that reads as zeros.
-  static MOE_DEVICE
-  const char* source_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
+  static MOE_DEVICE const char* source_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
     if (!shape.permute_x) return row_address(args.x, row, args.x_row_bytes);
     const int slot = slot_of_row(args, row);
     return slot < 0 ? nullptr : row_address(args.x, slot / shape.top_k, args.x_row_bytes);
   }
 
   /// Adds the products of 8 elements of K, `offset` bytes into every row.
-  static MOE_DEVICE
-  void add_products(float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows], const char* w, int offset) {
+  static MOE_DEVICE void add_products(float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows],
+                                      const char* w, int offset) {
     float weights[8];
     unpack_chunk(weights, ptx::load_constant_16(w + offset));
     MOE_UNROLL
@@ -60,14 +58,12 @@ struct ReferenceForward {
     }
   }
 
-  static MOE_DEVICE
-  void unpack_chunk(float (&values)[8], const Words4& chunk) {
+  static MOE_DEVICE void unpack_chunk(float (&values)[8], const Words4& chunk) {
     MOE_UNROLL
     for (int j = 0; j < 8; ++j) values[j] = ptx::unpack<Type>(static_cast<u16>(chunk.v[j / 2] >> (j % 2 * 16)));
   }
 
-  static MOE_DEVICE
-  float routing_weight(const abi::GroupedGemmArgs& args, int slot) {
+  static MOE_DEVICE float routing_weight(const abi::GroupedGemmArgs& args, int slot) {
     if (args.topk_weights_f32) return ptx::load_constant(static_cast<const float*>(args.topk_weights) + slot);
     return ptx::unpack<Type>(ptx::load_constant(static_cast<const u16*>(args.topk_weights) + slot));
   }

@@ -14,8 +14,7 @@ struct StreamRead {
   static constexpr int loads = 8;
 
   /// Reads `chunks` times 16 bytes. `sink` is never read; that it might be written keeps the loads alive.
-  static MOE_DEVICE
-  void run(const Words4* source, i64 chunks, Words4* sink) {
+  static MOE_DEVICE void run(const Words4* source, i64 chunks, Words4* sink) {
     const i64 step = static_cast<i64>(ptx::grid_size()) * abi::stream_threads;
     Words4 folded = {};
     i64 i = static_cast<i64>(ptx::block_index()) * abi::stream_threads + ptx::thread_index();
@@ -31,8 +30,7 @@ struct StreamRead {
   }
 
  private:
-  static MOE_DEVICE
-  void fold(Words4& folded, const Words4& value) {
+  static MOE_DEVICE void fold(Words4& folded, const Words4& value) {
     MOE_UNROLL
     for (int j = 0; j < 4; ++j) folded.v[j] ^= value.v[j];
   }

@@ -29,9 +29,7 @@
     moe_tune::CompareRows<moe_tune::DType::type>::judge_undefined(args);                                             \
   }                                                                                                                  \
   MOE_KERNEL(moe_tune::abi::mma_threads, 1)                                                                          \
-  moe_tune_mma_ceiling_##type(int iterations, float* sink) {                                                         \
-    moe_tune::MmaCeiling<moe_tune::DType::type>::run(iterations, sink);                                              \
-  }
+  moe_tune_mma_ceiling_##type(int iterations, float* sink) { moe_tune::MmaCeiling<moe_tune::DType::type>::run(iterations, sink); }
 MOE_FOR_EACH_DTYPE(MOE_TYPED_KERNELS)
 #undef MOE_TYPED_KERNELS
 #undef MOE_FOR_EACH_DTYPE

@@ -21,8 +21,7 @@ class ForwardProducer {
 
  public:
   /// Every thread of the block makes one; the block has a tile.
-  MOE_DEVICE
-  ForwardProducer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
+  MOE_DEVICE ForwardProducer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
       : args_(args),
         schedule_(schedule),
         a_offset_(ACopy::first_offset()),
@@ -34,16 +33,13 @@ class ForwardProducer {
   }
 
   /// The tile whose k-blocks are being copied. The consumer starts a tile when this has arrived at it, and not yet left it.
-  MOE_DEVICE
-  const Tile& tile() const { return tile_; }
+  MOE_DEVICE const Tile& tile() const { return tile_; }
   /// Whether tile() is there; false once the block has run out of tiles.
-  MOE_DEVICE
-  bool live() const { return blocks_left_ > 0; }
+  MOE_DEVICE bool live() const { return blocks_left_ > 0; }
 
   /// Issues part `Part` of `Parts` of this thread's copies of the current k-block; zeros when no k-block is left.
   template <int Part, int Parts>
-  MOE_DEVICE
-  void copy(u32 stage_address) const {
+  MOE_DEVICE void copy(u32 stage_address) const {
     const bool live = blocks_left_ > missing_blocks_;
     MOE_UNROLL
     for (int i = Part; i < ACopy::iterations; i += Parts) {
@@ -53,8 +49,7 @@ class ForwardProducer {
   }
 
   /// Moves on to the next k-block, of the next tile after the last one.
-  MOE_DEVICE
-  void advance() {
+  MOE_DEVICE void advance() {
     MOE_UNROLL
     for (int i = 0; i < ACopy::iterations; ++i) x_[i] += Config::block_k * 2;
     w_ += Config::block_k * 2;
@@ -67,8 +62,7 @@ class ForwardProducer {
 
   /// Iterations I, I + Parts, ... of the weight rows.
   template <int I, int Parts>
-  MOE_DEVICE
-  void copy_w(u32 address, bool live) const {
+  MOE_DEVICE void copy_w(u32 address, bool live) const {
     if constexpr (I < BCopy::iterations) {
       const bool valid = live && (!n_tail || tile_.n + BCopy::row(I) < Problem::N);
       if (BCopy::inside(I)) {
@@ -84,12 +78,10 @@ class ForwardProducer {
     }
   }
 
-  MOE_DEVICE
-  int w_row_bytes() const { return Problem::strided_w ? args_.w_row_bytes : Problem::K * 2; }
+  MOE_DEVICE int w_row_bytes() const { return Problem::strided_w ? args_.w_row_bytes : Problem::K * 2; }
 
   /// Takes over the prefetched tile and starts loading the slots of the one after it: their latency hides behind a whole tile.
-  MOE_DEVICE
-  void next_tile() {
+  MOE_DEVICE void next_tile() {
     if (!ahead_live_) return;  // blocks_left_ stays at or below zero: no copy is live
     blocks_left_ = k_blocks;
     tile_ = ahead_;
@@ -101,8 +93,7 @@ class ForwardProducer {
   }
 
   /// Starts loading what the tile ahead_id_ needs.
-  MOE_DEVICE
-  void prefetch_tile() {
+  MOE_DEVICE void prefetch_tile() {
     ahead_live_ = ahead_id_ < schedule_.count();
     if (!ahead_live_) return;
     ahead_ = schedule_.tile(ahead_id_);
@@ -115,8 +106,7 @@ class ForwardProducer {
   }
 
   /// Where this thread's chunk of each of its rows of the prefetched tile starts.
-  MOE_DEVICE
-  void find_rows() {
+  MOE_DEVICE void find_rows() {
     if constexpr (Problem::permute_x) slots_.resolve(args_);
     MOE_UNROLL
     for (int i = 0; i < ACopy::iterations; ++i) {
@@ -134,8 +124,7 @@ class ForwardProducer {
   }
 
   /// The tile row of entry e of the rows that this warp copies: iteration e / rows_per_iteration.
-  static MOE_DEVICE
-  int warp_row(int entry) {
+  static MOE_DEVICE int warp_row(int entry) {
     const int first = static_cast<int>(ptx::thread_index()) / 32 * rows_per_iteration;
     return first + entry / rows_per_iteration * ACopy::row_step + entry % rows_per_iteration;
   }

@@ -47,8 +47,7 @@ struct Sm80Config {
   static constexpr int ring_bytes = Stages * stage_bytes;
   /// k-blocks of a tile: those of K, and where they are fewer than the stages blocks of zeros, so that the copies are never more
   /// than one tile ahead of the products.
-  static MOE_DEVICE
-  constexpr int k_blocks(int k) {
+  static MOE_DEVICE constexpr int k_blocks(int k) {
     const int needed = (k + BlockK - 1) / BlockK;
     return needed < Stages ? Stages : needed;
   }
@@ -61,8 +60,7 @@ template <class Config>
 struct Accumulators {
   float v[Config::m_frags][Config::n_groups][4][4];
 
-  MOE_DEVICE
-  void clear() {
+  MOE_DEVICE void clear() {
     MOE_UNROLL
     for (int m = 0; m < Config::m_frags; ++m) {
       MOE_UNROLL
@@ -87,21 +85,16 @@ struct TileCopy {
   static constexpr int iterations = (Rows + row_step - 1) / row_step;
   static_assert((row_step & (row_step - 1)) == 0);
 
-  static MOE_DEVICE
-  int chunk() { return static_cast<int>(ptx::thread_index()) % chunks_per_row; }
-  static MOE_DEVICE
-  int row(int i) { return static_cast<int>(ptx::thread_index()) / chunks_per_row + i * row_step; }
+  static MOE_DEVICE int chunk() { return static_cast<int>(ptx::thread_index()) % chunks_per_row; }
+  static MOE_DEVICE int row(int i) { return static_cast<int>(ptx::thread_index()) / chunks_per_row + i * row_step; }
   /// Whether iteration i of this thread lies in the tile.
-  static MOE_DEVICE
-  bool inside(int i) { return Rows % row_step == 0 || row(i) < Rows; }
+  static MOE_DEVICE bool inside(int i) { return Rows % row_step == 0 || row(i) < Rows; }
   /// The shared address of iteration i, given iteration 0's: see the XOR linearity in mainloop/swizzle.cuh.
-  static MOE_DEVICE
-  u32 address(u32 first, int i) {
+  static MOE_DEVICE u32 address(u32 first, int i) {
     const u32 step = static_cast<u32>(i * row_step);
     return (first ^ Layout::key(step)) + step * Layout::row_bytes;
   }
-  static MOE_DEVICE
-  u32 first_offset() { return Layout::offset(static_cast<u32>(row(0)), static_cast<u32>(chunk())); }
+  static MOE_DEVICE u32 first_offset() { return Layout::offset(static_cast<u32>(row(0)), static_cast<u32>(chunk())); }
 };
 
 /// The consumer's half: fragments from one stage, and the MMAs on them.
@@ -116,8 +109,7 @@ class Sm80Multiply {
     u32 b[Config::n_groups][2][4];  // two n8 tiles each: {tile 2p k-low, 2p k-high, 2p + 1 k-low, 2p + 1 k-high}
   };
 
-  MOE_DEVICE
-  Sm80Multiply() {
+  MOE_DEVICE Sm80Multiply() {
     const u32 lane = ptx::lane_index();
     const u32 matrix = lane / 8;
     const u32 r = lane % 8;
@@ -127,14 +119,11 @@ class Sm80Multiply {
 
   /// First row of this warp in the tile. Warps w and w + 4 share a tensor core, so rows go to the high bits: in a tail tile each
   /// tensor core has a full and an empty warp.
-  static MOE_DEVICE
-  u32 warp_row() { return ptx::thread_index() / 32 / Config::warps_n * Config::warp_m; }
-  static MOE_DEVICE
-  u32 warp_column() { return ptx::thread_index() / 32 % Config::warps_n * Config::warp_n; }
+  static MOE_DEVICE u32 warp_row() { return ptx::thread_index() / 32 / Config::warps_n * Config::warp_m; }
+  static MOE_DEVICE u32 warp_column() { return ptx::thread_index() / 32 % Config::warps_n * Config::warp_n; }
 
   /// The fragments of one MMA step.
-  MOE_DEVICE
-  void load(Fragments& fragments, u32 stage_address, int k_step) const {
+  MOE_DEVICE void load(Fragments& fragments, u32 stage_address, int k_step) const {
     // Stages are 1024-byte aligned, so the XOR may follow the addition.
     const u32 a = (stage_address + a_offset_) ^ static_cast<u32>(k_step * 32);
     const u32 b = (stage_address + b_offset_) ^ static_cast<u32>(k_step * 32);
@@ -148,8 +137,7 @@ class Sm80Multiply {
 
   /// The products of all 16-row tiles (Full), or of the first `live_frags`: the others have no rows.
   template <bool Full>
-  MOE_DEVICE
-  void multiply(Accumulators<Config>& acc, const Fragments& f, int live_frags) const {
+  MOE_DEVICE void multiply(Accumulators<Config>& acc, const Fragments& f, int live_frags) const {
     MOE_UNROLL
     for (int m = 0; m < Config::m_frags; ++m) {
       if (Full || m < live_frags) multiply_rows(acc, f, m);
@@ -157,8 +145,7 @@ class Sm80Multiply {
   }
 
  private:
-  MOE_DEVICE
-  void multiply_rows(Accumulators<Config>& acc, const Fragments& f, int m) const {
+  MOE_DEVICE void multiply_rows(Accumulators<Config>& acc, const Fragments& f, int m) const {
     MOE_UNROLL
     for (int n = 0; n < Config::n_groups; ++n) {
       MOE_UNROLL
@@ -181,8 +168,7 @@ class Sm80Pipeline {
 
  public:
   /// Fills the ring and reads the first fragments; `ring` is its shared address. Every thread of the block calls it.
-  MOE_DEVICE
-  Sm80Pipeline(u32 ring, Producer& producer)
+  MOE_DEVICE Sm80Pipeline(u32 ring, Producer& producer)
       : producer_(producer), ring_(ring), ring_end_(ring + Config::ring_bytes), stage_(ring), fill_(ring) {
     for (int stage = 0; stage < Config::stages - 1; ++stage) {
       producer_.template copy<0, 1>(fill_);
@@ -194,8 +180,7 @@ class Sm80Pipeline {
   }
 
   /// The products of the block's next tile, of which the first `rows` rows exist. Every thread of the block calls it.
-  MOE_DEVICE
-  void run_tile(Accumulators<Config>& acc, int rows) {
+  MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows) {
     const int warp_rows = rows - static_cast<int>(Multiply::warp_row());
     acc.clear();
     if (warp_rows > Config::warp_m - 16) {
@@ -207,16 +192,14 @@ class Sm80Pipeline {
 
  private:
   template <bool Full>
-  MOE_DEVICE
-  void run(Accumulators<Config>& acc, int live_frags) {
+  MOE_DEVICE void run(Accumulators<Config>& acc, int live_frags) {
     MOE_NO_UNROLL
     for (int k_block = 0; k_block < k_blocks; ++k_block) steps<Full, 0>(acc, live_frags);
   }
 
   /// One k-block, MMA step by MMA step.
   template <bool Full, int Step>
-  MOE_DEVICE
-  void steps(Accumulators<Config>& acc, int live_frags) {
+  MOE_DEVICE void steps(Accumulators<Config>& acc, int live_frags) {
     constexpr int next = (Step + 1) % Config::k_steps;
     if constexpr (next == 0) {
       finish_copies();
@@ -230,8 +213,7 @@ class Sm80Pipeline {
     if constexpr (next != 0) steps<Full, Step + 1>(acc, live_frags);
   }
 
-  MOE_DEVICE
-  void finish_copies() {
+  MOE_DEVICE void finish_copies() {
     ptx::cp_async_commit();
     producer_.advance();
     fill_ = fill_ + Config::stage_bytes == ring_end_ ? ring_ : fill_ + Config::stage_bytes;

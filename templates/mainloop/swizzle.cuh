@@ -23,8 +23,7 @@ struct Swizzle {
   static constexpr int row_bytes = BLOCK_K * 2;
 
   /// The XOR that `row` applies to the byte offset: bits 4 to 6 (bits 4 and 5 where two rows share 128 bytes).
-  static MOE_DEVICE
-  constexpr u32 key(u32 row) {
+  static MOE_DEVICE constexpr u32 key(u32 row) {
     if constexpr (Pattern == RowPattern::consecutive) {
       return (BLOCK_K == 32 ? (row >> 1) & 3u : row & 7u) << 4;
     } else {
@@ -32,8 +31,7 @@ struct Swizzle {
     }
   }
 
-  static MOE_DEVICE
-  constexpr u32 offset(u32 row, u32 chunk) { return (row * row_bytes + chunk * 16) ^ key(row); }
+  static MOE_DEVICE constexpr u32 offset(u32 row, u32 chunk) { return (row * row_bytes + chunk * 16) ^ key(row); }
 };
 
 }  // namespace moe_tune

@@ -9,8 +9,7 @@ namespace moe_tune::ptx {
 /// Copies 16 bytes from the generic address global_address + Offset; with `valid` false reads nothing, whatever the address, and
 /// writes zeros. Both addresses are 16-byte aligned. Offset, a signed 24-bit constant, costs no instruction.
 template <int Offset>
-MOE_DEVICE
-void cp_async_16(u32 shared_address, u64 global_address, bool valid) {
+MOE_DEVICE void cp_async_16(u32 shared_address, u64 global_address, bool valid) {
   static_assert(-(1 << 23) <= Offset && Offset < (1 << 23));
   const u32 source_bytes = valid ? 16u : 0u;
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1 + %3], 16, %2;" ::"r"(shared_address), "l"(global_address),
@@ -19,15 +18,11 @@ void cp_async_16(u32 shared_address, u64 global_address, bool valid) {
 }
 
 /// Closes the group of copies that this thread has issued since the last commit.
-MOE_DEVICE
-void cp_async_commit() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
+MOE_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 /// Waits until at most `Pending` of this thread's groups are unfinished. Other threads see the data after a barrier.
 template <int Pending>
-MOE_DEVICE
-void cp_async_wait() {
+MOE_DEVICE void cp_async_wait() {
   static_assert(Pending >= 0);
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }

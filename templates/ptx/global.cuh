@@ -7,21 +7,16 @@
 namespace moe_tune::ptx {
 
 /// The start of a row: base + row * row_bytes, one 32x32+64-bit multiply-add.
-MOE_DEVICE
-char* advance(char* base, int row, int row_bytes) {
-  return base + static_cast<i64>(row) * row_bytes;
-}
+MOE_DEVICE char* advance(char* base, int row, int row_bytes) { return base + static_cast<i64>(row) * row_bytes; }
 
 /// A value that no thread of the kernel writes.
 template <class T>
-MOE_DEVICE
-T load_constant(const T* address) {
+MOE_DEVICE T load_constant(const T* address) {
   return __ldg(address);
 }
 
 /// 16 bytes that no thread of the kernel writes and that are used once; `address` is 16-byte aligned.
-MOE_DEVICE
-Words4 load_streaming(const void* address) {
+MOE_DEVICE Words4 load_streaming(const void* address) {
   Words4 value;
   asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(value.v[0]), "=r"(value.v[1]), "=r"(value.v[2]), "=r"(value.v[3])
@@ -30,8 +25,7 @@ Words4 load_streaming(const void* address) {
 }
 
 /// 16 bytes that no thread of the kernel writes and that neighbours use too; `address` is 16-byte aligned.
-MOE_DEVICE
-Words4 load_constant_16(const void* address) {
+MOE_DEVICE Words4 load_constant_16(const void* address) {
   Words4 value;
   asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
       : "=r"(value.v[0]), "=r"(value.v[1]), "=r"(value.v[2]), "=r"(value.v[3])
@@ -40,27 +34,17 @@ Words4 load_constant_16(const void* address) {
 }
 
 /// `address` is 16-byte aligned.
-MOE_DEVICE
-void store(void* address, const Words4& value) {
+MOE_DEVICE void store(void* address, const Words4& value) {
   asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(value.v[0]), "r"(value.v[1]), "r"(value.v[2]),
                "r"(value.v[3])
                : "memory");
 }
 
 /// Sets bits in a word that the host reads: system scope.
-MOE_DEVICE
-void set_status(u32* status, u32 bits) {
-  atomicOr_system(status, bits);
-}
+MOE_DEVICE void set_status(u32* status, u32 bits) { atomicOr_system(status, bits); }
 
 /// Relaxed, at device scope; each returns the value before.
-MOE_DEVICE
-u32 atomic_add(u32* address, u32 value) {
-  return atomicAdd(address, value);
-}
-MOE_DEVICE
-u32 atomic_max(u32* address, u32 value) {
-  return atomicMax(address, value);
-}
+MOE_DEVICE u32 atomic_add(u32* address, u32 value) { return atomicAdd(address, value); }
+MOE_DEVICE u32 atomic_max(u32* address, u32 value) { return atomicMax(address, value); }
 
 }  // namespace moe_tune::ptx

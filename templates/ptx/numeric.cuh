@@ -14,8 +14,7 @@ namespace moe_tune::ptx {
 
 /// low in bits 0-15, high in bits 16-31.
 template <DType Type>
-MOE_DEVICE
-u32 pack(float low, float high) {
+MOE_DEVICE u32 pack(float low, float high) {
   u32 word;
   if constexpr (Type == DType::bf16) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
@@ -26,8 +25,7 @@ u32 pack(float low, float high) {
 }
 
 template <DType Type>
-MOE_DEVICE
-float unpack(u16 bits) {
+MOE_DEVICE float unpack(u16 bits) {
   if constexpr (Type == DType::bf16) {
     return __uint_as_float(static_cast<u32>(bits) << 16);
   } else {
@@ -37,13 +35,7 @@ float unpack(u16 bits) {
   }
 }
 
-MOE_DEVICE
-float fused_multiply_add(float a, float b, float c) {
-  return __fmaf_rn(a, b, c);
-}
-MOE_DEVICE
-u32 float_bits(float value) {
-  return __float_as_uint(value);
-}
+MOE_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+MOE_DEVICE u32 float_bits(float value) { return __float_as_uint(value); }
 
 }  // namespace moe_tune::ptx

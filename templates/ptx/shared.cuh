@@ -7,8 +7,7 @@
 namespace moe_tune::ptx {
 
 /// The first byte of the block's dynamic shared memory; 1024-byte aligned.
-MOE_DEVICE
-u32 shared_base() {
+MOE_DEVICE u32 shared_base() {
   extern __shared__ __align__(1024) unsigned char dynamic_shared[];
   // Through an opaque move: the compiler then keeps the address in a register instead of computing it again in every loop.
   u32 address = static_cast<u32>(__cvta_generic_to_shared(dynamic_shared));
@@ -16,13 +15,11 @@ u32 shared_base() {
   return address;
 }
 
-MOE_DEVICE
-void store_shared(u32 address, int value) {
+MOE_DEVICE void store_shared(u32 address, int value) {
   asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }
 
-MOE_DEVICE
-int load_shared(u32 address) {
+MOE_DEVICE int load_shared(u32 address) {
   int value;
   asm volatile("ld.shared.s32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
   return value;

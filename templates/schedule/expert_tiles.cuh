@@ -36,8 +36,7 @@ class ExpertTiles {
   static constexpr int shared_bytes = 2 * (E + 1) * 4;
 
   /// Reads m_sizes. Every thread of the block calls it; ends with a block barrier.
-  MOE_DEVICE
-  ExpertTiles(const abi::GroupedGemmArgs& args, u32 shared_address)
+  MOE_DEVICE ExpertTiles(const abi::GroupedGemmArgs& args, u32 shared_address)
       : row_start_(shared_address), tile_start_(shared_address + (E + 1) * 4) {
     if (ptx::thread_index() < 32) make_prefix_sums(args);
     ptx::block_barrier();
@@ -45,12 +44,10 @@ class ExpertTiles {
   }
 
   /// Number of tiles; ids run from 0.
-  MOE_DEVICE
-  u32 count() const { return count_; }
+  MOE_DEVICE u32 count() const { return count_; }
 
   /// `id` is below count().
-  MOE_DEVICE
-  Tile tile(u32 id) const {
+  MOE_DEVICE Tile tile(u32 id) const {
     // The last expert whose first tile is at or below id; experts without rows share their start with the next and lose.
     int low = 0;
     int high = E;
@@ -75,8 +72,7 @@ class ExpertTiles {
  private:
   static constexpr int experts_per_lane = (E + 31) / 32;
 
-  static MOE_DEVICE
-  int size_of(const abi::GroupedGemmArgs& args, int expert, bool& bad) {
+  static MOE_DEVICE int size_of(const abi::GroupedGemmArgs& args, int expert, bool& bad) {
     if (expert >= E) return 0;
     const i64 size = args.m_sizes_64 ? ptx::load_constant(static_cast<const i64*>(args.m_sizes) + expert)
                                      : ptx::load_constant(static_cast<const int*>(args.m_sizes) + expert);
@@ -86,8 +82,7 @@ class ExpertTiles {
   }
 
   /// Lane l owns the experts [l * experts_per_lane, (l + 1) * experts_per_lane).
-  MOE_DEVICE
-  void make_prefix_sums(const abi::GroupedGemmArgs& args) const {
+  MOE_DEVICE void make_prefix_sums(const abi::GroupedGemmArgs& args) const {
     const int lane = static_cast<int>(ptx::lane_index());
     const int first = lane * experts_per_lane;
     int sizes[experts_per_lane];
@@ -123,16 +118,14 @@ class ExpertTiles {
     if (bad && ptx::block_index() == 0) ptx::set_status(args.status, abi::status_bad_m_sizes);
   }
 
-  static MOE_DEVICE
-  int saturating_add(int a, int b, int limit, bool& bad) {
+  static MOE_DEVICE int saturating_add(int a, int b, int limit, bool& bad) {
     if (b <= limit - a) return a + b;
     bad = true;
     return limit;
   }
 
   /// The sum of `value` over the lanes below this one, saturating at `limit`.
-  static MOE_DEVICE
-  int exclusive_scan(int value, int limit, bool& bad) {
+  static MOE_DEVICE int exclusive_scan(int value, int limit, bool& bad) {
     int inclusive = value;
     MOE_UNROLL
     for (u32 delta = 1; delta < 32; delta *= 2) {

@@ -19,8 +19,7 @@ class WarpSlots {
  public:
   /// `row_of(i)` is the sorted row of entry i, or -1 for none.
   template <class RowOf>
-  MOE_DEVICE
-  void load(const abi::GroupedGemmArgs& args, const RowOf& row_of) {
+  MOE_DEVICE void load(const abi::GroupedGemmArgs& args, const RowOf& row_of) {
     const int words = args.gather_indices_64 ? 2 : 1;
     const int* indices = static_cast<const int*>(args.gather_indices);
     MOE_UNROLL
@@ -38,8 +37,7 @@ class WarpSlots {
   }
 
   /// Turns indices outside [0, M) into -1 and reports them.
-  MOE_DEVICE
-  void resolve(const abi::GroupedGemmArgs& args) {
+  MOE_DEVICE void resolve(const abi::GroupedGemmArgs& args) {
     MOE_UNROLL
     for (int j = 0; j < per_lane; ++j) {
       if (high_[j] != 0 || static_cast<u32>(slot_[j]) >= static_cast<u32>(args.M)) {
@@ -50,8 +48,7 @@ class WarpSlots {
   }
 
   /// The slot of entry i, which may differ from lane to lane as long as i / 32 does not; -1 for none.
-  MOE_DEVICE
-  int get(int i) const { return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 32); }
+  MOE_DEVICE int get(int i) const { return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 32); }
 
  private:
   static constexpr int no_row = -0x7fffffff - 1;
