@@ -143,7 +143,7 @@ int default_warps_m(int BLOCK_M, int BLOCK_N, int warps) {
   for (int warps_m = 1; warps_m <= warps && warps_m <= BLOCK_M / 16; warps_m *= 2) {
     const int rows = BLOCK_M / warps_m;
     const int columns = BLOCK_N / (warps / warps_m);
-    if (columns < 32) continue;
+    if (rows % 16 != 0 || columns < 32 || columns % 32 != 0) continue;
     // What a warp reads from shared memory per MMA step.
     const int cost = rows + columns;
     if (best_cost == 0 || cost < best_cost) {

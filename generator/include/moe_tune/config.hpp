@@ -62,8 +62,8 @@ MOE_TUNE_API std::string to_string(const KernelConfigForward& config);
 /// The config whose name to_string prints. Throws UsageError for any other text, and for a value outside the config space.
 MOE_TUNE_API KernelConfigForward parse_config(std::string_view name);
 
-/// The default split of warps along BLOCK_M when a config does not say: as many as leave each warp at least 16 rows, and a
-/// warp tile as square as possible.
+/// The default split of warps along BLOCK_M when a config does not say: of those that leave each warp whole groups of 16 rows
+/// and 32 columns, the one with the squarest warp tile; 1 when there is none.
 MOE_TUNE_API int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
 
 struct MOE_TUNE_API ConfigHash {

@@ -1,0 +1,144 @@
+#include "generator/emit.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <set>
+
+#include "generator/config_space.hpp"
+#include "generator/support/hash.hpp"
+#include "generator/templates.hpp"
+#include "moe_tune/error.hpp"
+#include "tests/support/sample_problems.hpp"
+
+using namespace moe_tune;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// What an emitted kernel has besides templates: everything that depends on the problem and the config but the head's comments.
+std::string instantiation(const std::string& source) {
+  const std::size_t at = source.find("// ---- instantiation ----\n");
+  REQUIRE(at != std::string::npos);
+  return source.substr(at);
+}
+
+std::size_t count(const std::string& text, std::string_view part) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+struct Change {
+  const char* field;
+  void (*apply)(Problem&);
+};
+
+const Change changes[] = {
+    {"dtype", [](Problem& p) { p.dtype = DType::fp16; }},
+    {"E", [](Problem& p) { p.E = 64; }},
+    {"N", [](Problem& p) { p.N = 1544; }},
+    {"K", [](Problem& p) { p.K = 2056; }},
+    {"top_k", [](Problem& p) { p.top_k = 4; }},
+    {"permute_x", [](Problem& p) { p.permute_x = false; }},
+    {"permute_y", [](Problem& p) { p.permute_x = false, p.permute_y = true; }},
+    {"fuse_mul_post", [](Problem& p) { p.permute_x = false, p.permute_y = p.fuse_mul_post = true; }},
+};
+
+}  // namespace
+
+TEST_CASE("Emission is deterministic and includes nothing") {
+  const std::string source = emit_forward(test::qwen3_gate_up(), {});
+  CHECK(source == emit_forward(test::qwen3_gate_up(), {}));
+  CHECK(count(source, "#include") == 0);
+  CHECK(count(source, "#pragma once") == 0);
+  CHECK(count(source, inline_template("kernels/forward_sm80.cuh")) == 1);
+}
+
+TEST_CASE("The instantiation carries every number of the problem and the config") {
+  Problem problem = test::qwen3_down();
+  problem.dtype = DType::fp16;
+  problem.fuse_mul_post = true;
+  const std::string source =
+      emit_forward(problem, {Family::sm80, 64, 256, 32, 8, 2, 5, 1, TileOrder::n_fastest}, WeightLayout::strided);
+  CHECK_THAT(source, Contains("// moe-tune 1: forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post\n"
+                              "// config: sm80_64x256x32_w8m2_s5_c1_nfast\n"
+                              "// threads per block 256, dynamic shared memory 103432 bytes, grid: SMs x 1\n"));
+  const std::string text = instantiation(source);
+  CHECK_THAT(text, Contains("DType::fp16, /*E*/ 128, /*N*/ 2048, /*K*/ 768, /*top_k*/ 8"));
+  CHECK_THAT(text, Contains("/*permute_x*/ false, /*permute_y*/ true, /*fuse_mul_post*/ true"));
+  CHECK_THAT(text, Contains("/*strided_w*/ true"));
+  CHECK_THAT(text, Contains("/*BLOCK_M*/ 64, /*BLOCK_N*/ 256, /*BLOCK_K*/ 32, /*warps_m*/ 2, /*warps_n*/ 4"));
+  CHECK_THAT(text, Contains("/*stages*/ 5, /*ctas_per_sm*/ 1"));
+  CHECK_THAT(text, Contains("TileOrder::n_fastest"));
+  // 5 stages of (64 + 256) * 32 * 2 bytes and two prefix sums of 129 ints: the kernel asserts the host's number.
+  CHECK_THAT(text, Contains("static_assert(Kernel::shared_bytes == 103432,"));
+  CHECK_THAT(text, Contains("MOE_KERNEL(256, 1)\nmoe_tune_forward("));
+}
+
+TEST_CASE("An emitted kernel has one entry point, of the name that the launcher looks up") {
+  CHECK(count(emit_forward(test::qwen3_gate_up(), {}), std::string(forward_kernel_name) + "(") == 1);
+}
+
+TEST_CASE("Every field of the problem changes the kernel, but for the GEMM, which only the head's comment names") {
+  const std::string before = emit_forward(test::qwen3_gate_up(), {});
+  std::set<std::string> kernels{instantiation(before)};
+  for (const auto& [field, apply] : changes) {
+    Problem problem = test::qwen3_gate_up();
+    apply(problem);
+    INFO(field);
+    CHECK(kernels.insert(instantiation(emit_forward(problem, {}))).second);
+  }
+  Problem down = test::qwen3_gate_up();
+  down.gemm = Gemm::down;
+  const std::string other = emit_forward(down, {});
+  CHECK(other != before);
+  CHECK(other.substr(other.find('\n')) == before.substr(before.find('\n')));
+}
+
+TEST_CASE("Every field of the config changes the kernel") {
+  const Problem problem = test::qwen3_gate_up();
+  const KernelConfigForward base{Family::sm80, 64, 128, 64, 4, 2, 4, 2, TileOrder::m_fastest};
+  for (const ConfigField& field : forward_fields()) {
+    if (field.allowed.size() == 1) continue;
+    std::set<std::string> kernels;
+    std::size_t emitted = 0;
+    for (const int value : field.allowed) {
+      KernelConfigForward config = base;
+      field.set(config, value);
+      if (!in_config_space(problem, config, find_device("h200"))) continue;
+      kernels.insert(instantiation(emit_forward(problem, config)));
+      ++emitted;
+    }
+    INFO(field.name);
+    CHECK(emitted >= 2);
+    CHECK(kernels.size() == emitted);
+  }
+}
+
+TEST_CASE("Strided weights are another kernel, contiguous the default") {
+  const std::string strided = emit_forward(test::qwen3_gate_up(), {}, WeightLayout::strided);
+  const std::string contiguous = emit_forward(test::qwen3_gate_up(), {}, WeightLayout::contiguous);
+  CHECK(instantiation(strided) != instantiation(contiguous));
+  CHECK(contiguous == emit_forward(test::qwen3_gate_up(), {}));
+}
+
+TEST_CASE("A config or problem that cannot be is refused with the reason, and no source") {
+  KernelConfigForward config;
+  config.warps_m = 4;
+  config.warps = 2;
+  CHECK_THROWS_AS(emit_forward(test::qwen3_gate_up(), config), UsageError);
+  CHECK_THROWS_WITH(emit_forward(test::qwen3_gate_up(), config),
+                    Contains("sm80_128x128x64_w2m4_s3_c1_mfast cannot serve forward gate_up") &&
+                        Contains("warps_m = 4 does not divide warps = 2"));
+  Problem problem = test::qwen3_gate_up();
+  problem.N = 12;
+  CHECK_THROWS_WITH(emit_forward(problem, {}), Contains("N = 12 is not a multiple of 8"));
+}
+
+TEST_CASE("The source hash is that of the kernel's templates") {
+  const std::string hash = source_hash(Family::sm80);
+  CHECK(hash == hash_hex(inline_template("kernels/forward_sm80.cuh")));
+  CHECK(hash.size() == 32);
+  CHECK_FALSE(generator_version().empty());
+}

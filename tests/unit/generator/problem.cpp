@@ -1,0 +1,87 @@
+#include "moe_tune/problem.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "moe_tune/error.hpp"
+#include "tests/support/sample_problems.hpp"
+
+using namespace moe_tune;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct Refusal {
+  const char* message;
+  void (*spoil)(Problem&);
+};
+
+const Refusal refusals[] = {
+    {"E = 0 is outside [1, 4096]", [](Problem& p) { p.E = 0; }},
+    {"E = -1 is outside", [](Problem& p) { p.E = -1; }},
+    {"E = 4097 is outside", [](Problem& p) { p.E = 4097; }},
+    {"N = 0 is outside [8, 1048576]", [](Problem& p) { p.N = 0; }},
+    {"N = 1048584 is outside", [](Problem& p) { p.N = (1 << 20) + 8; }},
+    {"N = 1535 is not a multiple of 8", [](Problem& p) { p.N = 1535; }},
+    {"pad the weight and the activations to 1536", [](Problem& p) { p.N = 1535; }},
+    {"K = 0 is outside [8, 1048576]", [](Problem& p) { p.K = 0; }},
+    {"K = -8 is outside", [](Problem& p) { p.K = -8; }},
+    {"K = 1048584 is outside", [](Problem& p) { p.K = (1 << 20) + 8; }},
+    {"K = 12 is not a multiple of 8", [](Problem& p) { p.K = 12; }},
+    {"top_k = 0 is outside [1, 64]", [](Problem& p) { p.top_k = 0; }},
+    {"top_k = 65 is outside", [](Problem& p) { p.top_k = 65; }},
+    {"permute_x and permute_y are never both set", [](Problem& p) { p.permute_x = p.permute_y = true; }},
+    {"fuse_mul_post needs permute_y", [](Problem& p) { p.fuse_mul_post = true; }},
+};
+
+}  // namespace
+
+TEST_CASE("A valid problem is accepted, up to the limits of every field") {
+  for (const Problem& problem : test::sample_problems()) CHECK_NOTHROW(validate(problem));
+  Problem largest = test::qwen3_gate_up();
+  largest.E = 4096;
+  largest.N = largest.K = 1 << 20;
+  largest.top_k = 64;
+  CHECK_NOTHROW(validate(largest));
+  Problem fused = test::qwen3_down();
+  fused.fuse_mul_post = true;
+  CHECK_NOTHROW(validate(fused));
+}
+
+TEST_CASE("A problem that cannot be served is refused; the message names field, value and what is allowed") {
+  for (const auto& [message, spoil] : refusals) {
+    Problem problem = test::qwen3_gate_up();
+    spoil(problem);
+    INFO(message);
+    CHECK_THROWS_AS(validate(problem), UsageError);
+    CHECK_THROWS_WITH(validate(problem), Contains(message));
+  }
+}
+
+TEST_CASE("The names of dtypes, ops and GEMMs read back") {
+  for (const DType dtype : {DType::bf16, DType::fp16}) CHECK(parse_dtype(to_string(dtype)) == dtype);
+  for (const Gemm gemm : {Gemm::gate_up, Gemm::down}) CHECK(parse_gemm(to_string(gemm)) == gemm);
+  CHECK(parse_op(to_string(Op::forward)) == Op::forward);
+  CHECK(to_string(DType::bf16) == "bf16");
+  CHECK(to_string(Gemm::down) == "down");
+}
+
+TEST_CASE("Another spelling is refused with the allowed ones") {
+  CHECK_THROWS_WITH(parse_dtype("float16"), Contains("dtype \"float16\" is not one of: bf16, fp16"));
+  CHECK_THROWS_WITH(parse_gemm("Down"), Contains("gemm \"Down\" is not one of: gate_up, down"));
+  CHECK_THROWS_WITH(parse_op(""), Contains("op \"\" is not one of: forward"));
+  CHECK_THROWS_AS(parse_dtype("bf16 "), UsageError);
+}
+
+TEST_CASE("An enum value without a name is an error, not a wild read") {
+  CHECK_THROWS_AS(to_string(static_cast<DType>(7)), UsageError);
+  CHECK_THROWS_AS(to_string(static_cast<Gemm>(-1)), UsageError);
+}
+
+TEST_CASE("describe() shows every field that is set") {
+  CHECK(describe(test::qwen3_gate_up()) == "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x");
+  Problem fused = test::qwen3_down();
+  fused.dtype = DType::fp16;
+  fused.fuse_mul_post = true;
+  CHECK(describe(fused) == "forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post");
+  CHECK(describe(test::smallest_problem()) == "forward gate_up bf16 E=1 N=8 K=8 top_k=1");
+}
