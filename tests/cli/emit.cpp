@@ -1,0 +1,51 @@
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "runtime/jit/compiler.hpp"
+#include "tests/cli/sandbox.hpp"
+
+using namespace moe_tune::test;
+using Catch::Matchers::Contains;
+
+TEST_CASE("emit prints the same self-contained source every time, and NVRTC compiles it") {
+  const Sandbox box;
+  const std::string gemm = GENERATE("gate_up", "down");
+  const std::vector<std::string> arguments = {
+      "emit", "--model", box.model(), "--gemm", gemm, "--config", "sm80_64x128x64_w4m2_s4_c2_nfast"};
+  const CliResult first = box.run(arguments);
+  REQUIRE(first.code == 0);
+  CHECK(first.err == "");
+  CHECK(box.run(arguments).out == first.out);
+  CHECK_THAT(first.out, !Contains("#include") && Contains("sm80_64x128x64_w4m2_s4_c2_nfast"));
+  CHECK(moe_tune::compile(first.out, "sm_90", "emitted.cu").resources.registers > 0);
+}
+
+TEST_CASE("emit -o writes what emit prints") {
+  const Sandbox box;
+  const std::vector<std::string> arguments = {"emit", "--model", box.model(), "--gemm", "down", "--set", "BLOCK_M=64,stages=4"};
+  const CliResult printed = box.run(arguments);
+  auto with_file = arguments;
+  with_file.insert(with_file.end(), {"-o", (box / "kernel.cu").string()});
+  const CliResult written = box.run(with_file);
+  CHECK(written.code == 0);
+  CHECK(written.out == "");
+  std::ifstream file(box / "kernel.cu");
+  CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == printed.out);
+}
+
+TEST_CASE("emit into a folder that is not there exits with 3 and names the path") {
+  const Sandbox box;
+  const CliResult result =
+      box.run({"emit", "--model", box.model(), "--gemm", "down", "-o", (box / "none" / "kernel.cu").string()});
+  CHECK(result.code == 3);
+  CHECK_THAT(result.err, Contains("kernel.cu"));
+}
+
+TEST_CASE("A config that cannot serve the problem is refused with the reason") {
+  const Sandbox box;
+  const CliResult result = box.run({"emit", "--model", box.model(), "--gemm", "down", "--set", "BLOCK_M=16,warps_m=4"});
+  CHECK(result.code == 2);
+  CHECK_THAT(result.err, Contains("16 rows"));
+}

@@ -1,0 +1,87 @@
+#include "tools/options.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "generator/device.hpp"
+#include "generator/models.hpp"
+#include "moe_tune/error.hpp"
+#include "tools/terminal.hpp"
+#include "tuning_db/paths.hpp"
+
+namespace moe_tune::cli {
+
+Format OutputOptions::format() const {
+  if (format_name == "json") return Format::json;
+  return format_name == "csv" ? Format::csv : Format::table;
+}
+
+void add_output_options(CLI::App& verb, OutputOptions& options) {
+  verb.add_option("--format", options.format_name, "how results are printed")
+      ->check(CLI::IsMember({"table", "json", "csv"}))
+      ->capture_default_str();
+  verb.add_flag("--quiet,-q", options.quiet, "results and errors only: no plan, no progress, no remarks");
+}
+
+void print(const Table& table, const OutputOptions& options) {
+  const std::string text = table.text(options.format(), colour_stdout());
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0) throw EnvironmentError(fmt::format("standard output: {}", std::strerror(errno)));
+}
+
+std::vector<Problem> ModelOptions::problems() const {
+  parse_op(op);
+  const ModelShape shape = find_model(model);
+  const DType type = parse_dtype(dtype);
+  if (!gemm.empty()) return {forward_problem(shape, parse_gemm(gemm), type)};
+  const auto both = forward_problems(shape, type);
+  return {both.begin(), both.end()};
+}
+
+void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
+  std::string presets;
+  for (const ModelShape& model : preset_models()) presets += model.name + ", ";
+  verb.add_option("--model", options.model, presets + "or a config.json (or its folder) of a Qwen3-MoE or Llama4 model")
+      ->required();
+  CLI::Option* gemm_option = verb.add_option("--gemm", options.gemm, "gate_up (the first GEMM of a block) or down (the second)")
+                                 ->check(CLI::IsMember({"gate_up", "down"}));
+  if (gemm == GemmFlag::required) {
+    gemm_option->required();
+  } else {
+    gemm_option->description("gate_up (the first GEMM of a block) or down (the second); both if not given");
+  }
+  verb.add_option("--op", options.op, "what to compute")->check(CLI::IsMember({"forward"}))->capture_default_str();
+  verb.add_option("--dtype", options.dtype, "storage type")->check(CLI::IsMember({"bf16", "fp16"}))->capture_default_str();
+}
+
+RoutingSpec RoutingOptions::spec() const {
+  RoutingSpec result = parse_routing(routing);
+  result.seed = seed;
+  return result;
+}
+
+void add_routing_options(CLI::App& verb, RoutingOptions& options) {
+  verb.add_option("--routing", options.routing, "how tokens spread over experts: uniform, or zipf:A (popularity 1/rank^A)")
+      ->capture_default_str();
+  verb.add_option("--seed", options.seed, "seed of everything random")->capture_default_str();
+}
+
+std::vector<std::filesystem::path> DatabaseOptions::paths() const {
+  if (!path.empty()) return {path};
+  return database_paths();
+}
+
+void add_database_options(CLI::App& verb, DatabaseOptions& options) {
+  verb.add_option("--db", options.path, "database file (default: MOE_TUNE_DB, else db.json in the cache folder)");
+}
+
+void add_device_option(CLI::App& verb, std::string& device) {
+  std::string keys;
+  for (const DeviceDescription& known : known_devices()) keys += (keys.empty() ? "" : ", ") + known.key;
+  verb.add_option("--device", device, "a GPU that need not be here: " + keys + " (default: the GPU of this machine)");
+}
+
+}  // namespace moe_tune::cli

@@ -1,0 +1,60 @@
+// Flags that several verbs share, and what they mean.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "generator/routing.hpp"
+#include "moe_tune/problem.hpp"
+#include "tools/table.hpp"
+
+namespace moe_tune::cli {
+
+/// --format, --quiet.
+struct OutputOptions {
+  std::string format_name = "table";
+  bool quiet = false;
+
+  Format format() const;
+};
+void add_output_options(CLI::App& verb, OutputOptions& options);
+/// Prints to stdout. Throws EnvironmentError when that fails, e.g. on a full disk.
+void print(const Table& table, const OutputOptions& options);
+
+/// --model, --gemm, --op, --dtype.
+struct ModelOptions {
+  std::string model;
+  std::string gemm;  ///< empty: both
+  std::string op = "forward";
+  std::string dtype = "bf16";
+
+  /// The GEMMs that the flags name. Throws UsageError.
+  std::vector<Problem> problems() const;
+};
+enum class GemmFlag { optional, required };
+void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm);
+
+/// --routing, --seed.
+struct RoutingOptions {
+  std::string routing = "uniform";
+  std::uint64_t seed = 1;
+
+  RoutingSpec spec() const;
+};
+void add_routing_options(CLI::App& verb, RoutingOptions& options);
+
+/// --db: one database file, instead of those that the environment names.
+struct DatabaseOptions {
+  std::string path;
+
+  std::vector<std::filesystem::path> paths() const;
+};
+void add_database_options(CLI::App& verb, DatabaseOptions& options);
+
+/// --device: a live GPU (none given) or a described one.
+void add_device_option(CLI::App& verb, std::string& device);
+
+}  // namespace moe_tune::cli
