@@ -1,3 +1,8 @@
 moe_tune_test(unit_jit FOLDER unit/runtime/jit LINK moe_tune_jit)
 moe_tune_test(unit_reference FOLDER unit/runtime/reference LINK moe_tune_reference)
 moe_tune_test(unit_tune FOLDER unit/runtime/tune LINK moe_tune_tune)
+
+# The public API through the shared library, as applications use it; needs no GPU.
+moe_tune_test(unit_ops FOLDER unit/runtime/ops LINK moe_tune::moe_tune)
+target_compile_definitions(unit_ops PRIVATE MOE_TUNE_NM="${CMAKE_NM}" MOE_TUNE_LIBRARY="$<TARGET_FILE:moe_tune>"
+  MOE_TUNE_PROJECT_VERSION="${PROJECT_VERSION}")

@@ -46,6 +46,7 @@ class Tensor {
   Tensor(const char* name, const DLTensor* tensor, int dims) : name_(name), tensor_(tensor) {
     if (tensor == nullptr) throw UsageError(fmt::format("{} is NULL", name));
     if (tensor->ndim != dims) throw UsageError(fmt::format("{} has {} dimensions, not {}", name, tensor->ndim, dims));
+    if (tensor->shape == nullptr) throw UsageError(fmt::format("{} has no shape", name));
     if (tensor->device.device_type != kDLCUDA) throw UsageError(fmt::format("{} is not on a CUDA device", name));
     if (tensor->strides != nullptr && size(dims - 1) > 1 && tensor->strides[dims - 1] != 1) {
       throw UsageError(fmt::format("{} has a last stride of {}, not 1", name, tensor->strides[dims - 1]));
@@ -66,7 +67,13 @@ class Tensor {
   int device() const { return tensor_->device.device_id; }
   void* data() const { return static_cast<char*>(tensor_->data) + tensor_->byte_offset; }
   /// In elements; 0, contiguous, where the tensor has at most one row.
-  std::int64_t stride(int dim) const { return tensor_->strides == nullptr || size(dim) <= 1 ? 0 : tensor_->strides[dim]; }
+  std::int64_t stride(int dim) const {
+    if (tensor_->strides == nullptr || size(dim) <= 1) return 0;
+    if (tensor_->strides[dim] == 0) {
+      throw UsageError(fmt::format("{} is expanded: dimension {} has a stride of 0; make it contiguous", name_, dim));
+    }
+    return tensor_->strides[dim];
+  }
   bool is(DLDataTypeCode code, int bits) const {
     return tensor_->dtype.code == code && tensor_->dtype.bits == bits && tensor_->dtype.lanes == 1;
   }
@@ -256,10 +263,6 @@ int moe_tune_device_status(int device, uint32_t* bits, int clear) {
   });
 }
 
-const char* moe_tune_last_error(void) {
-  return last_error.c_str();
-}
+const char* moe_tune_last_error(void) { return last_error.c_str(); }
 
-const char* moe_tune_version(void) {
-  return MOE_TUNE_VERSION;
-}
+const char* moe_tune_version(void) { return MOE_TUNE_VERSION; }
