@@ -18,6 +18,8 @@ using namespace moe_tune::test;
 
 namespace {
 
+constexpr useconds_t reader_pause_us = 20000;  // readers that never pause leave the writers no processor
+
 /// The one entry of a writer, overwritten again and again: the database stays small while thousands of inserts go through it.
 Entry own_entry(int writer, int sequence) {
   return sample_entry(writer + 1, writer + 1, Source::tuned, fmt::format("{:06}", sequence));
@@ -43,7 +45,7 @@ void read_forever(const Store& store) {
     for (const Entry& entry : database.entries) inserts += 1 + std::stoll(entry.date);
     if (inserts < most) throw std::runtime_error("inserts were lost");
     most = inserts;
-    usleep(1000);
+    usleep(reader_pause_us);
   }
 }
 
@@ -104,7 +106,7 @@ TEST_CASE("concurrent journal writers lose nothing and readers see whole records
           // A record that is being written may show up in part, at the very end only.
           if (replay.bad_records > 1 || replay.attempts.size() < most) throw std::runtime_error("torn or lost record");
           most = replay.attempts.size();
-          usleep(1000);
+          usleep(reader_pause_us);
         }
       });
     }
