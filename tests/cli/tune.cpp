@@ -39,7 +39,7 @@ TEST_CASE("tune --dry-run prints the plan and does nothing") {
   CHECK(!std::filesystem::exists(box / "cache" / "db.json"));
 }
 
-TEST_CASE("tune predicts for a named device; a second run has nothing to do; lookup, show and explain know the result") {
+TEST_CASE("tune predicts for a named device, a second run has nothing to do, lookup, show and explain know the result") {
   const Sandbox box;
   const auto tune = for_h200(box, "tune", {"--tokens", "16", "--gemm", "down", "--format", "json"});
   const CliResult first = box.run(tune);

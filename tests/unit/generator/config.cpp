@@ -91,7 +91,7 @@ TEST_CASE("No two configs of the space share a name, and hardly any two a hash")
   CHECK(hashes.size() > configs.size() * 99 / 100);
 }
 
-TEST_CASE("Equal configs have equal hashes; each field enters the hash") {
+TEST_CASE("Equal configs have equal hashes, each field enters the hash") {
   CHECK(ConfigHash{}(KernelConfigForward{}) == ConfigHash{}(KernelConfigForward{}));
   for (const ConfigField& f : forward_fields()) {
     std::set<std::size_t> hashes;

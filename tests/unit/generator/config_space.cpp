@@ -40,7 +40,7 @@ TEST_CASE("The space and the rejected configs are the whole product, each config
   CHECK(without_reason == 0);
 }
 
-TEST_CASE("Every config of a space passes the constraints of its problem and device; every sample problem has some") {
+TEST_CASE("Every config of a space passes the constraints of its problem and device, every sample problem has some") {
   for (const DeviceDescription& device : {find_device("h200"), find_device("rtx4090")}) {
     for (const Problem& problem : test::sample_problems()) {
       const auto configs = config_space(problem, device);

@@ -105,7 +105,7 @@ TEST_CASE("Every limit of a device rejects, with its reason") {
              Contains("NVIDIA H200 has compute capability 7.5; family sm80 needs 8.0"));
 }
 
-TEST_CASE("A config that needs exactly what a device has is accepted; one byte, thread or register less is too little") {
+TEST_CASE("A config that needs exactly what a device has is accepted, one byte, thread or register less is too little") {
   const Problem problem = test::qwen3_gate_up();
   const KernelConfigForward config = tile(128, 128, 64, 4, 2, 3, 2);
   DeviceDescription device = find_device("h200");

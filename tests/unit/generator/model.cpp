@@ -67,7 +67,7 @@ TEST_CASE("The roofline is the larger of compute and memory time, by hand") {
   CHECK(roofline_us(small_problem(), sizes, device) == Approx(6144 / 1e6));
 }
 
-TEST_CASE("No prediction is below the roofline; each is finite and says what bounds it") {
+TEST_CASE("No prediction is below the roofline, each is finite and says what bounds it") {
   for (const DeviceDescription& device : {find_device("h200"), find_device("rtx4090")}) {
     for (const Problem& problem : test::sample_problems()) {
       const auto configs = some_configs(problem, device);

@@ -47,7 +47,7 @@ TEST_CASE("A valid problem is accepted, up to the limits of every field") {
   CHECK_NOTHROW(validate(fused));
 }
 
-TEST_CASE("A problem that cannot be served is refused; the message names field, value and what is allowed") {
+TEST_CASE("A problem that cannot be served is refused with a message that names field, value and what is allowed") {
   for (const auto& [message, spoil] : refusals) {
     Problem problem = test::qwen3_gate_up();
     spoil(problem);

@@ -45,7 +45,7 @@ TEST_CASE("A device that is not there is an error that says so, the same at ever
   }
 }
 
-TEST_CASE("An operation moves but does not copy; a library does neither") {
+TEST_CASE("An operation moves but does not copy, a library does neither") {
   STATIC_REQUIRE(std::is_nothrow_move_constructible_v<GroupedGemmForward>);
   STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<GroupedGemmForward>);
   STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<Library>);
