@@ -23,9 +23,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+constexpr int smallest_batch = 16;  // of compilations between two looks at the clock
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 class Run {
  public:
@@ -139,7 +139,19 @@ class Run {
     }
   }
 
+  /// An even share of what is left of the budget; a point that needs less leaves more to the others.
+  void share_time() {
+    share_ = Clock::duration::zero();
+    deadline_.reset();
+    if (options_.time_budget == 0) return;
+    const auto points_left =
+        static_cast<double>(plan_.points.size()) + extra_points_ - static_cast<double>(result_.points.size());
+    share_ = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_left() / std::max(1.0, points_left)));
+    deadline_ = Clock::now() + share_;
+  }
+
   void search_point(const PointPlan& point, const std::map<int, KernelConfigForward>& winners, PointResult& result) {
+    share_time();
     const RoutedRows rows = route(options_.routing, point.tokens, point.problem.E, point.problem.top_k);
     std::vector<KernelConfigForward> neighbours;
     for (const auto& [tokens, config] : winners) neighbours.push_back(config);
@@ -206,18 +218,24 @@ class Run {
     for (const KernelConfigForward& config : configs) {
       if (!compiled_.contains(config)) missing.push_back(config);
     }
+    // In batches, the most promising first: out of time, what is compiled is what there is. Half of the share is for measuring.
+    const auto batch = static_cast<std::size_t>(std::max(smallest_batch, 4 * options_.jobs));
     int done = 0;
-    bench_.compile(point.problem, missing, options_.target.device.arch(), [&](std::size_t i, const CompileOutcome& outcome) {
-      Attempt attempt = attempt_of(point, missing[i], outcome.status, outcome.message);
-      if (outcome.resources.regs > 0) attempt.resources = outcome.resources;
-      if (is_failure(outcome.status)) {
-        ++result.failed;
-      } else {
-        compiled_[missing[i]] = outcome.resources;
-      }
-      record(std::move(attempt));
-      observer_.on_progress(Stage::compile, ++done, static_cast<int>(missing.size()));
-    });
+    for (std::size_t begin = 0; begin < missing.size(); begin += batch) {
+      if (deadline_ && !compiled_.empty() && Clock::now() >= *deadline_ - share_ / 2) break;
+      const std::span<const KernelConfigForward> part(missing.data() + begin, std::min(batch, missing.size() - begin));
+      bench_.compile(point.problem, part, options_.target.device.arch(), [&](std::size_t i, const CompileOutcome& outcome) {
+        Attempt attempt = attempt_of(point, part[i], outcome.status, outcome.message);
+        if (outcome.resources.regs > 0) attempt.resources = outcome.resources;
+        if (is_failure(outcome.status)) {
+          ++result.failed;
+        } else {
+          compiled_[part[i]] = outcome.resources;
+        }
+        record(std::move(attempt));
+        observer_.on_progress(Stage::compile, ++done, static_cast<int>(missing.size()));
+      });
+    }
     Compiled compiled;
     for (const KernelConfigForward& config : configs) {
       const auto found = compiled_.find(config);
@@ -236,13 +254,7 @@ class Run {
         compiled_.contains(candidates.default_config) && input.candidates.front() == candidates.default_config;
     if (has_default) input.default_config = candidates.default_config;
     input.min_gain = options_.min_gain;
-    if (options_.time_budget > 0) {
-      // An even share of what is left; a point that needs less leaves more to the others.
-      const auto points_left =
-          static_cast<double>(plan_.points.size()) + extra_points_ - static_cast<double>(result_.points.size());
-      input.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                          std::chrono::duration<double>(time_left() / std::max(1.0, points_left)));
-    }
+    input.deadline = deadline_;
     bench_.set_up(input.workload);
     const SearchCallbacks callbacks{[&](const SearchEvent& event) {
                                       Attempt attempt = attempt_of(point, event.config, event.status, event.message);
@@ -324,6 +336,8 @@ class Run {
   std::vector<KernelConfigForward> space_;             ///< of the problem at hand
   std::map<KernelConfigForward, Resources> compiled_;  ///< of the problem at hand, failures left out
   std::string first_failure_;                          ///< at the point at hand
+  Clock::duration share_{};                            ///< of the time budget, for the point at hand
+  std::optional<Clock::time_point> deadline_;          ///< of the point at hand; none without a budget
   int extra_points_ = 0;                               ///< that bisecting added
   double seconds_planned_left_ = 0, seconds_planned_done_ = 0, seconds_spent_ = 0;
 };
@@ -333,13 +347,9 @@ constexpr std::array<std::string_view, 3> stage_names = {"compile", "verify", "t
 
 }  // namespace
 
-std::string_view to_string(PointStatus status) {
-  return point_status_names[static_cast<std::size_t>(status)];
-}
+std::string_view to_string(PointStatus status) { return point_status_names[static_cast<std::size_t>(status)]; }
 
-std::string_view to_string(Stage stage) {
-  return stage_names[static_cast<std::size_t>(stage)];
-}
+std::string_view to_string(Stage stage) { return stage_names[static_cast<std::size_t>(stage)]; }
 
 TuneResult tune(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer) {
   if (!plan.refusals.empty()) throw UsageError(fmt::format("this run does not fit: {}", fmt::join(plan.refusals, "; ")));

@@ -1,10 +1,11 @@
 // A machine by script: every candidate compiles, verifies and runs as the test says.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <random>
-#include <set>
+#include <thread>
 #include <vector>
 
 #include "runtime/tune/bench.hpp"
@@ -29,6 +30,7 @@ class ScriptedBench final : public Bench {
     std::vector<CompileOutcome> outcomes;
     for (std::size_t i = 0; i < configs.size(); ++i) {
       if (cancel_after_compiles >= 0 && static_cast<int>(compiled.size()) >= cancel_after_compiles) throw Cancelled();
+      std::this_thread::sleep_for(compile_time);
       CompileOutcome outcome;
       outcome.status = behaviour_(configs[i]).compile;
       outcome.resources.regs = 128;
@@ -75,6 +77,7 @@ class ScriptedBench final : public Bench {
   }
 
   double noise_of_a_sample = 0.005;
+  std::chrono::milliseconds compile_time{0};
   int cancel_after_compiles = -1;  ///< throws Cancelled then; -1: never
   std::vector<KernelConfigForward> compiled;
   std::vector<Workload> set_ups;

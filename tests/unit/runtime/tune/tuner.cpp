@@ -116,18 +116,10 @@ TEST_CASE("a run that is repeated takes everything from the database") {
   }
 
   SECTION("but not for another routing, compiler or kind of run") {
-    SECTION("routing") {
-      tuning.options.routing = parse_routing("zipf:1.0");
-    }
-    SECTION("compiler") {
-      tuning.options.target.env.nvrtc = "13.1";
-    }
-    SECTION("retune") {
-      tuning.options.retune = true;
-    }
-    SECTION("database gone") {
-      std::filesystem::remove(tuning.options.database);
-    }
+    SECTION("routing") { tuning.options.routing = parse_routing("zipf:1.0"); }
+    SECTION("compiler") { tuning.options.target.env.nvrtc = "13.1"; }
+    SECTION("retune") { tuning.options.retune = true; }
+    SECTION("database gone") { std::filesystem::remove(tuning.options.database); }
     CHECK(tuning.run().points[0].status == PointStatus::tuned);
   }
 }
@@ -248,6 +240,19 @@ TEST_CASE("a budget that is spent skips what is left") {
   for (const PointResult& point : result.points) {
     CHECK(point.status == PointStatus::skipped);
     CHECK(point.message == "the time was up");
+  }
+}
+
+TEST_CASE("a budget bounds compiling too, and every point gets its share") {
+  Tuning tuning;
+  tuning.options.strategy = Strategy::exhaustive;  // thousands, 2 ms each
+  tuning.options.time_budget = 1.5;
+  test::ScriptedBench bench = tuning.make_bench();
+  bench.compile_time = std::chrono::milliseconds(2);
+  const TuneResult result = tuning.run(bench);
+  for (const PointResult& point : result.points) {
+    CHECK(point.status == PointStatus::tuned);
+    CHECK(point.compiled < point.space / 2);
   }
 }
 
