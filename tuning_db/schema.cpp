@@ -28,30 +28,38 @@ bool is_table_key(std::string_view key) {
   return key == "entries" || key == tables[0].key || key == tables[1].key || key == tables[2].key;
 }
 
-JsonDocument parse_own(const std::string& text) {
-  return parse_json(text, "record");
-}
+JsonDocument parse_own(const std::string& text) { return parse_json(text, "record"); }
 
 // ---- writing ----
 
-Json environment_json(const Environment& env) {
-  Json json = {{"id", environment_id(env.key)}};
-  json.update(device_key_json(env.key));
-  json["smem_optin"] = env.smem_optin;
-  return json;
-}
-
-Json with_id(const std::string& id, const Json& record) {
-  Json json = {{"id", id}};
+Json with_id(std::string id, const Json& record) {
+  Json json = {{"id", std::move(id)}};
   json.update(record);
   return json;
 }
 
-Json entry_json(const Entry& entry) {
+Json environment_record(const Environment& env) {
+  Json json = with_id(environment_id(env.key), device_key_json(env.key));
+  json["smem_optin"] = env.smem_optin;
+  return json;
+}
+
+Json generator_record(const GeneratorId& gen) { return with_id(generator_id(gen), generator_json(gen)); }
+
+Json workload_record(const Problem& problem) { return with_id(workload_id(problem), workload_json(problem)); }
+
+/// The ids of the table records that an entry refers to.
+struct References {
+  std::string workload;
+  std::string env;
+  std::string gen;
+};
+
+Json entry_json(const Entry& entry, const References& references) {
   return {
-      {"workload", workload_id(entry.problem)},
-      {"env", environment_id(entry.env.key)},
-      {"gen", generator_id(entry.gen)},
+      {"workload", references.workload},
+      {"env", references.env},
+      {"gen", references.gen},
       {"tokens", {{"measured", entry.tokens.measured}, {"range", Json::array({entry.tokens.lo, entry.tokens.hi})}}},
       {"routing", routing_json(entry.routing)},
       {"config", config_json(entry.config)},
@@ -166,57 +174,83 @@ RawFile read_raw(std::string_view text, const std::string& source_name) {
   return file;
 }
 
-/// Turns raw records into entries, reading each table record once.
+Environment environment_from(const JsonView& view) {
+  Environment env;
+  env.key = device_key_from(view);
+  env.smem_optin = view.at("smem_optin").integer<int>(0);
+  return env;
+}
+
+void keep(const Json& table_record, Database& database) {
+  database.opaque_records.emplace(table_record["id"].get<std::string>(), json_text(table_record));
+}
+
+/// The records of one table as values, each decoded once however many entries refer to it.
+template <class Value>
+class DecodedTable {
+ public:
+  DecodedTable(Value (*read)(const JsonView&), Json (*write)(const Value&)) : read_(read), write_(write) {}
+
+  /// Throws UsageError when this version does not understand the record.
+  const Value& get(const JsonView& record, Database& database) {
+    const std::string id = record.at("id").string();
+    const auto found = decoded_.find(id);
+    if (found != decoded_.end()) return found->second;
+    Value value = read_(record);
+    const Json known = write_(value);
+    // A version whose ids hash other fields also matches entries by other rules.
+    if (known["id"] != id) record.fail("the id is not what this version makes of the record");
+    if (!json_difference(record.raw(), known).is_null()) keep(record.raw(), database);
+    return decoded_.emplace(id, std::move(value)).first->second;
+  }
+
+ private:
+  Value (*read_)(const JsonView&);
+  Json (*write_)(const Value&);
+  std::map<std::string, Value> decoded_;
+};
+
+/// Turns raw records into entries.
 class Interpreter {
  public:
-  explicit Interpreter(const RawFile& file, const std::string& source_name) : file_(file), source_(source_name) {}
+  Interpreter(const RawFile& file, const std::string& source_name) : file_(file), source_(source_name) {}
 
   void interpret(const Json& record, Database& database) {
     const JsonView view(record, source_, fmt::format("entry {}", ++count_));
-    std::array<const Json*, 3> referenced{};
+    std::vector<JsonView> referenced;
     try {
-      referenced = {&table_record(view.at("env")), &table_record(view.at("gen")), &table_record(view.at("workload"))};
+      for (const char* key : {"workload", "env", "gen"}) referenced.push_back(table_record(view.at(key)));
     } catch (const UsageError& e) {
       database.damage.emplace_back(e.what());
       return;
     }
     try {
-      database.entries.push_back(entry_from(view, *referenced[0], *referenced[1], *referenced[2]));
+      Entry entry;
+      entry.problem = workloads_.get(referenced[0], database);
+      entry.env = environments_.get(referenced[1], database);
+      entry.gen = generators_.get(referenced[2], database);
+      read_fields(view, entry);
+      database.entries.push_back(std::move(entry));
     } catch (const UsageError&) {
       // Intact, so some other version wrote what this one does not understand.
       database.opaque_entries.push_back(json_text(record));
-      for (const Json* needed : referenced) keep(*needed, database);
-      return;
+      for (const JsonView& needed : referenced) keep(needed.raw(), database);
     }
-    const Entry& entry = database.entries.back();
-    keep_unknown(*referenced[0], environment_json(entry.env), database);
-    keep_unknown(*referenced[1], with_id(generator_id(entry.gen), generator_json(entry.gen)), database);
-    keep_unknown(*referenced[2], with_id(workload_id(entry.problem), workload_json(entry.problem)), database);
   }
 
  private:
-  const Json& table_record(const JsonView& id) const {
+  JsonView table_record(const JsonView& id) const {
     const auto found = file_.table_records.find(id.string());
     if (found == file_.table_records.end()) id.fail(fmt::format("the record {} is missing or damaged", id.string()));
-    return found->second;
+    return {found->second, source_, found->first};
   }
 
-  Entry entry_from(const JsonView& view, const Json& env, const Json& gen, const Json& workload) const {
-    Entry entry;
-    const JsonView env_view(env, source_, "environments");
-    entry.env.key = device_key_from(env_view);
-    entry.env.smem_optin = env_view.at("smem_optin").integer<int>(0);
+  static void read_fields(const JsonView& view, Entry& entry) {
     const JsonView provenance = view.at("provenance");
     entry.env.uuid = provenance.at("uuid").string();
     entry.env.driver = provenance.at("driver").string();
     entry.env.cuda = provenance.at("cuda").string();
     entry.env.nvrtc = provenance.at("nvrtc").string();
-    entry.gen = generator_from(JsonView(gen, source_, "generators"));
-    entry.problem = workload_from(JsonView(workload, source_, "workloads"));
-    // A version whose ids hash other fields matches entries by other rules.
-    if (environment_id(entry.env.key) != view.at("env").string()) view.fail("env: the id is not this version's");
-    if (generator_id(entry.gen) != view.at("gen").string()) view.fail("gen: the id is not this version's");
-    if (workload_id(entry.problem) != view.at("workload").string()) view.fail("workload: the id is not this version's");
     const JsonView tokens = view.at("tokens");
     const auto range = tokens.at("range").elements();
     if (range.size() != 2) tokens.fail("range: expected two integers");
@@ -233,22 +267,17 @@ class Interpreter {
     entry.search = search_from(view.at("search"));
     entry.source = source_names.parse(view.at("source"));
     entry.date = view.at("date").string();
-    const Json unknown = json_difference(view.raw(), entry_json(entry));
+    const References references{view.at("workload").string(), view.at("env").string(), view.at("gen").string()};
+    const Json unknown = json_difference(view.raw(), entry_json(entry, references));
     if (!unknown.is_null()) entry.unknown_fields = json_text(unknown);
-    return entry;
-  }
-
-  static void keep(const Json& table_record, Database& database) {
-    database.opaque_records.emplace(table_record["id"].get<std::string>(), json_text(table_record));
-  }
-
-  static void keep_unknown(const Json& table_record, const Json& known, Database& database) {
-    if (!json_difference(table_record, known).is_null()) keep(table_record, database);
   }
 
   const RawFile& file_;
   const std::string& source_;
   int count_ = 0;
+  DecodedTable<Problem> workloads_{workload_from, workload_record};
+  DecodedTable<Environment> environments_{environment_from, environment_record};
+  DecodedTable<GeneratorId> generators_{generator_from, generator_record};
 };
 
 }  // namespace
@@ -257,16 +286,20 @@ std::string encode_database(const Database& database) {
   Records records;
   for (const auto& [id, text] : database.opaque_records) records[id] = parse_own(text).root().raw();
   const auto add_record = [&](Json known) {
-    const std::string id = known["id"].get<std::string>();
+    std::string id = known["id"].get<std::string>();
     const auto kept = records.find(id);
     if (kept != records.end()) add_json_difference(known, json_difference(kept->second, known));
     records[id] = std::move(known);
+    return id;
   };
+  std::vector<Json> entries;
   for (const Entry& entry : database.entries) {
-    add_record(environment_json(entry.env));
-    add_record(with_id(generator_id(entry.gen), generator_json(entry.gen)));
-    add_record(with_id(workload_id(entry.problem), workload_json(entry.problem)));
+    const References references{add_record(workload_record(entry.problem)), add_record(environment_record(entry.env)),
+                                add_record(generator_record(entry.gen))};
+    entries.push_back(entry_json(entry, references));
+    if (!entry.unknown_fields.empty()) add_json_difference(entries.back(), parse_own(entry.unknown_fields).root().raw());
   }
+  for (const std::string& opaque : database.opaque_entries) entries.push_back(parse_own(opaque).root().raw());
 
   Json header = {{"schema", schema_name}, {"schema_version", database_schema_version}};
   if (!database.unknown_fields.empty()) add_json_difference(header, parse_own(database.unknown_fields).root().raw());
@@ -276,16 +309,10 @@ std::string encode_database(const Database& database) {
 
   text += ",\n\"entries\":[";
   std::string_view separator = "\n";
-  const auto append_entry = [&](const Json& record) {
-    text += fmt::format("{}{}", separator, json_text(seal(record)));
+  for (const Json& entry : entries) {
+    text += fmt::format("{}{}", separator, json_text(seal(entry)));
     separator = ",\n";
-  };
-  for (const Entry& entry : database.entries) {
-    Json record = entry_json(entry);
-    if (!entry.unknown_fields.empty()) add_json_difference(record, parse_own(entry.unknown_fields).root().raw());
-    append_entry(record);
   }
-  for (const std::string& opaque : database.opaque_entries) append_entry(parse_own(opaque).root().raw());
   return text + "\n]}\n";
 }
 
