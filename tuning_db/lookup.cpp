@@ -80,8 +80,8 @@ std::string reason(const Entry& entry, Grade grade, int64_t tokens) {
 std::string stale_warning(const Entry& entry, const LookupRequest& request) {
   const bool compiler = entry.env.nvrtc != request.nvrtc;
   return fmt::format(
-      "the entry for {} at {} tokens was made by {}; it may be slower than it says. Run: moe-tune tune "
-      "--retune-stale",
+      "the entry for {} at {} tokens was made by {}; it may be slower than it says. Run moe-tune tune "
+      "for this model again",
       describe(request.problem), entry.tokens.measured,
       compiler ? fmt::format("NVRTC {} (now {})", entry.env.nvrtc, request.nvrtc)
                : fmt::format("kernel sources of moe-tune {}", entry.gen.version));

@@ -88,7 +88,7 @@ TEST_CASE("stale entries come after fresh ones, with a warning that names the re
   const Choice choice = lookup({stale(measured_at(1024, 769, 1536, 64)), measured_at(1600, 1537, 2000, 32)}, request, 1024);
   CHECK(choice.grade == Grade::exact_stale);
   CHECK(choice.stale);
-  CHECK_THAT(choice.warning, Catch::Contains("--retune-stale") && Catch::Contains("moe-tune 0.1.0"));
+  CHECK_THAT(choice.warning, Catch::Contains("moe-tune tune for this model") && Catch::Contains("moe-tune 0.1.0"));
 
   LookupRequest newer = request;
   newer.nvrtc = "14.0.1";
