@@ -22,9 +22,7 @@ std::optional<std::string> reject_field_values(const KernelConfigForward& c) {
 
 }  // namespace
 
-int threads_per_block(const KernelConfigForward& c) {
-  return 32 * c.warps;
-}
+int threads_per_block(const KernelConfigForward& c) { return 32 * c.warps; }
 
 int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
   return c.stages * (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * element_bytes(p.dtype) + 2 * (p.E + 1) * 4;

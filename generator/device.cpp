@@ -35,9 +35,7 @@ DeviceDescription make(std::string key, std::string name, int cc, int sms, int s
 
 }  // namespace
 
-std::string DeviceDescription::arch() const {
-  return fmt::format("sm_{}{}", cc_major, cc_minor);
-}
+std::string DeviceDescription::arch() const { return fmt::format("sm_{}{}", cc_major, cc_minor); }
 
 std::span<const DeviceDescription> known_devices() {
   // h200: measured (docs/benchmarks); the others: the vendor's data sheets, memory at 92% of the stated bandwidth.

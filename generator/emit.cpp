@@ -55,12 +55,8 @@ std::string emit_forward(const Problem& p, const KernelConfigForward& c, WeightL
       fmt::arg("order", c.tile_order == TileOrder::m_fastest ? "m_fastest" : "n_fastest"), fmt::arg("name", forward_kernel_name));
 }
 
-std::string_view generator_version() {
-  return "1";
-}
+std::string_view generator_version() { return "1"; }
 
-std::string source_hash(Family family) {
-  return hash_hex(inline_template(root_template(family)));
-}
+std::string source_hash(Family family) { return hash_hex(inline_template(root_template(family))); }
 
 }  // namespace moe_tune

@@ -11,7 +11,8 @@ namespace moe_tune {
 
 namespace {
 
-KernelConfigForward make(int block_m, int block_n, int block_k, int warps, int warps_m, int stages, int ctas_per_sm) {
+KernelConfigForward make(int block_m, int block_n, int block_k, int warps, int warps_m, int stages, int ctas_per_sm,
+                         TileOrder tile_order) {
   KernelConfigForward config;
   config.BLOCK_M = block_m;
   config.BLOCK_N = block_n;
@@ -20,14 +21,16 @@ KernelConfigForward make(int block_m, int block_n, int block_k, int warps, int w
   config.warps_m = warps_m;
   config.stages = stages;
   config.ctas_per_sm = ctas_per_sm;
+  config.tile_order = tile_order;
   return config;
 }
 
 /// What won on an H200 for a mean number of rows per expert (docs/TUNING.md), before the limits of the device.
 KernelConfigForward preferred(double rows_per_expert) {
-  if (rows_per_expert <= 24) return make(16, 64, 64, 2, 1, 5, 4);
-  if (rows_per_expert <= 40) return make(32, 128, 64, 4, 1, 4, 2);
-  return make(128, 128, 64, 4, 2, 3, 2);
+  if (rows_per_expert <= 24) return make(16, 64, 64, 2, 1, 5, 4, TileOrder::m_fastest);
+  if (rows_per_expert <= 40) return make(32, 128, 64, 4, 1, 4, 2, TileOrder::m_fastest);
+  if (rows_per_expert <= 384) return make(96, 192, 64, 4, 2, 3, 2, TileOrder::n_fastest);
+  return make(128, 256, 128, 8, 2, 2, 1, TileOrder::n_fastest);
 }
 
 }  // namespace

@@ -13,15 +13,17 @@ namespace {
 constexpr double mma_efficiency = 0.78;     // of the register-only rate that the mainloop reaches when nothing else binds
 constexpr double shared_efficiency = 0.82;  // of the shared-memory bandwidth
 constexpr double tail_floor = 0.45;         // a row tile with few rows still costs this share of a full one
-constexpr double block_boundary_clk = 90;   // wait, barrier and first fragments of a k-block, hidden by other resident blocks
+constexpr double block_boundary_clk = 250;  // wait, barrier and first fragments of a k-block, hidden by other resident blocks
 constexpr double tile_clk = 1200;           // schedule, pointers, stores of a tile
 constexpr double dram_latency_us = 0.85;    // loaded
+constexpr double supply_half = 0.15;        // supply, in units of rate times latency, at which half the rate is reached
 constexpr double l2_bytes_per_dram_byte = 1.35;  // L2 bandwidth over DRAM bandwidth
 constexpr double launch_us = 3.0;
 
-int ceil_div(int a, int b) {
-  return (a + b - 1) / b;
-}
+/// Share of the DRAM rate that reading rows in pieces of `bytes` reaches: shorter pieces open more pages.
+double segment_efficiency(int bytes) { return bytes >= 256 ? 1.0 : bytes >= 128 ? 0.985 : 0.92; }
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 /// Clocks of one SM for one k-block of a tile with `rows` rows, when it has the SM to itself.
 double k_block_clk(const Problem&, const KernelConfigForward& c, double rows, const DeviceDescription& d) {
@@ -42,9 +44,7 @@ double k_block_clk(const Problem&, const KernelConfigForward& c, double rows, co
 
 }  // namespace
 
-std::string Prediction::bound() const {
-  return compute > memory ? "compute" : "memory";
-}
+std::string Prediction::bound() const { return compute > memory ? "compute" : "memory"; }
 
 double flops(const Problem& p, std::span<const int> m_sizes) {
   double rows = 0;
@@ -96,11 +96,14 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   const double imbalance = std::ceil(out.waves) / out.waves;
   out.compute = clk / d.sm_count / (d.clock_ghz * 1e3) * (out.waves < 1 ? 1.0 / out.waves : std::min(imbalance, 2.0));
 
-  // Bytes in flight bound the rate that one SM draws (Little's law).
+  // Bytes in flight bound the rate (Little's law). Just after a barrier one stage is used up and its successor not yet asked for:
+  // on average half a stage less than the ring has.
   const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + std::min<double>(c.BLOCK_M, 16));
   const double resident = std::min(blocks, out.tiles);
-  const double in_flight = resident * (c.stages - 1) * stage_bytes;
-  const double rate = std::min(d.dram_gb_per_s * 1e3, in_flight / dram_latency_us);  // bytes per microsecond
+  const double in_flight = resident * (c.stages - 1.5) * stage_bytes;
+  const double dram_rate = d.dram_gb_per_s * 1e3;  // bytes per microsecond
+  const double supply = in_flight / (dram_rate * dram_latency_us);
+  const double rate = dram_rate * segment_efficiency(c.BLOCK_K * 2) * supply / (supply + supply_half);
   const double tail_wave = out.waves < 1 ? 1.0 : std::min(std::ceil(out.waves) / out.waves, 1.25);
   const double dram = minimum_bytes(p, m_sizes) / rate * (0.6 + 0.4 * tail_wave);
   const double l2 = l2_bytes / (d.dram_gb_per_s * 1e3 * l2_bytes_per_dram_byte);

@@ -19,9 +19,7 @@ constexpr int max_dimension = 1 << 24;
 
 enum class ConfigKind { qwen3_moe, llama4 };
 
-int positive(const JsonView& config, std::string_view key) {
-  return config.at(key).integer<int>(1, max_dimension);
-}
+int positive(const JsonView& config, std::string_view key) { return config.at(key).integer<int>(1, max_dimension); }
 
 ConfigKind kind_of(const JsonView& config) {
   if (const auto type = config.find("model_type")) {

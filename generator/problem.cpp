@@ -77,24 +77,12 @@ void validate(const Problem& p) {
   }
 }
 
-std::string_view to_string(DType dtype) {
-  return name_of(dtype_names, dtype);
-}
-std::string_view to_string(Op op) {
-  return name_of(op_names, op);
-}
-std::string_view to_string(Gemm gemm) {
-  return name_of(gemm_names, gemm);
-}
-DType parse_dtype(std::string_view text) {
-  return parse(dtype_names, "dtype", text);
-}
-Op parse_op(std::string_view text) {
-  return parse(op_names, "op", text);
-}
-Gemm parse_gemm(std::string_view text) {
-  return parse(gemm_names, "gemm", text);
-}
+std::string_view to_string(DType dtype) { return name_of(dtype_names, dtype); }
+std::string_view to_string(Op op) { return name_of(op_names, op); }
+std::string_view to_string(Gemm gemm) { return name_of(gemm_names, gemm); }
+DType parse_dtype(std::string_view text) { return parse(dtype_names, "dtype", text); }
+Op parse_op(std::string_view text) { return parse(op_names, "op", text); }
+Gemm parse_gemm(std::string_view text) { return parse(gemm_names, "gemm", text); }
 
 std::string describe(const Problem& p) {
   return fmt::format("{} {} {} E={} N={} K={} top_k={}{}{}{}", to_string(p.op), to_string(p.gemm), to_string(p.dtype), p.E, p.N,

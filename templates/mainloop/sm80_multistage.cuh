@@ -204,7 +204,7 @@ class Sm80Pipeline {
     if constexpr (next == 0) {
       finish_copies();
       ptx::cp_async_wait<Config::stages - 2>();
-      ptx::block_barrier();
+      ptx::named_barrier<1, Config::threads>();  // warps with and without missing rows come from different loops
       stage_ = stage_ + Config::stage_bytes == ring_end_ ? ring_ : stage_ + Config::stage_bytes;
     }
     if constexpr (Step < Config::copy_steps) producer_.template copy<Step, Config::copy_steps>(fill_);

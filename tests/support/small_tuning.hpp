@@ -13,7 +13,7 @@ inline Problem small_problem(Gemm gemm = Gemm::gate_up) {
   problem.gemm = gemm;
   problem.E = 8;
   problem.N = 256;
-  problem.K = 128;
+  problem.K = 320;
   problem.top_k = 2;
   problem.permute_x = gemm == Gemm::gate_up;
   problem.permute_y = gemm == Gemm::down;

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "runtime/jit/device.hpp"
+#include "tests/gpu/support/gpu.hpp"
 
 int main(int argc, char** argv) {
   Catch::Session session;
@@ -16,5 +17,7 @@ int main(int argc, char** argv) {
     std::printf("no GPU: not tried\n");
     return 77;
   }
+  // Makes the context current that every test allocates in.
+  if (!lists) moe_tune::test::Gpu::get();
   return session.run();
 }

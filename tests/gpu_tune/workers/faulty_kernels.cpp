@@ -15,7 +15,7 @@ std::string planted_body(const KernelConfigForward& config) {
     case 2:
       return "";  // at once, and wrong
     case 3:
-      return "for (volatile int forever = 1; forever;) {}";
+      return "while (args.M > 0) asm volatile(\"nanosleep.u32 1000;\");";
     case 4:
       return "*reinterpret_cast<volatile int*>(16) = 1;";
     default:

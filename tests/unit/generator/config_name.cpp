@@ -33,7 +33,6 @@ TEST_CASE("Every prefix of a name is refused") {
 }
 
 TEST_CASE("A value outside the config space is refused with the allowed ones") {
-  CHECK_THROWS_WITH(parse_config("sm80_100x128x64_w4m2_s3_c1_mfast"),
-                    Contains("BLOCK_M = 100 is not one of 16, 32, 64"));
+  CHECK_THROWS_WITH(parse_config("sm80_100x128x64_w4m2_s3_c1_mfast"), Contains("BLOCK_M = 100 is not one of 16, 32, 64"));
   CHECK_THROWS_WITH(parse_config("sm80_128x128x64_w4m2_s-3_c1_mfast"), Contains("stages = -3 is not one of"));
 }

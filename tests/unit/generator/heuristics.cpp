@@ -61,7 +61,7 @@ TEST_CASE("On a device with less shared memory the default gives up blocks and s
   const KernelConfigForward small = default_config(problem, 4096, find_device("rtx4090"));
   CHECK(large.ctas_per_sm == 2);
   CHECK(small.ctas_per_sm == 1);
-  CHECK(small.stages == large.stages);
+  CHECK(small.stages <= large.stages);
   CHECK(small.BLOCK_M == large.BLOCK_M);
   CHECK(small.BLOCK_N == large.BLOCK_N);
 }

@@ -21,9 +21,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
-ModelShape parse(const std::string& text) {
-  return parse_model_config(text, "my-model/config.json");
-}
+ModelShape parse(const std::string& text) { return parse_model_config(text, "my-model/config.json"); }
 
 }  // namespace
 
