@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
 #include "moe_tune/error.hpp"
 
@@ -25,7 +26,7 @@ KernelConfigForward make(int block_m, int block_n, int block_k, int warps, int w
   return config;
 }
 
-/// What won on an H200 for a mean number of rows per expert (docs/TUNING.md), before the limits of the device.
+/// What won on an H200 for a mean number of rows per expert (docs/results/tuning.md), before the limits of the device.
 KernelConfigForward preferred(double rows_per_expert) {
   if (rows_per_expert <= 24) return make(16, 64, 64, 2, 1, 5, 4, TileOrder::m_fastest);
   if (rows_per_expert <= 40) return make(32, 128, 64, 4, 1, 4, 2, TileOrder::m_fastest);
@@ -50,6 +51,8 @@ KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const 
       }
     }
   }
+  // A huge E leaves little shared memory on a small device: anything that fits.
+  if (const auto space = config_space(p, device); !space.empty()) return space.front();
   const auto reason = reject(p, wanted, device);
   throw UsageError(fmt::format("no default config for {} on {}: {}", describe(p), device.name, reason.value_or("none fits")));
 }

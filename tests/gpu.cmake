@@ -10,7 +10,7 @@ moe_tune_test(gpu_forward FOLDER gpu/forward LINK moe_tune_gpu_test_support LABE
 add_executable(gpu_sanitize gpu/sanitize.cpp)
 target_link_libraries(gpu_sanitize PRIVATE moe_tune_gpu_test_support fmt::fmt-header-only)
 add_test(NAME gpu_sanitize COMMAND gpu_sanitize)
-set_tests_properties(gpu_sanitize PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 300)
+set_tests_properties(gpu_sanitize PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 300 RESOURCE_LOCK gpu)
 
 # The ceilings of this GPU, and how close the kernels come: prints figures, tests nothing.
 add_executable(gpu_ceilings gpu/ceilings.cpp)

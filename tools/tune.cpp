@@ -87,6 +87,7 @@ void say_plan(const TuneFlags& flags, const TuneOptions& options, const TunePlan
 
 int exit_code(const TuneResult& result) {
   if (result.cancelled) return exit_interrupted;
+  if (!result.unpublished.empty()) return exit_environment;
   const auto failed = [](const PointResult& point) { return point.status == PointStatus::failed; };
   return std::any_of(result.points.begin(), result.points.end(), failed) ? exit_failed : exit_ok;
 }
@@ -106,6 +107,7 @@ int tune_verb(const TuneFlags& flags) {
   if (result.cancelled && !flags.output.quiet) {
     std::fputs("moe-tune: interrupted; nothing is lost: the same command goes on from here\n", stderr);
   }
+  if (!result.unpublished.empty()) fmt::print(stderr, "moe-tune: the database was not written: {}\n", result.unpublished);
   return exit_code(result);
 }
 

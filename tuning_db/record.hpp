@@ -125,7 +125,7 @@ struct SearchSummary {
   int pruned = 0;    ///< left out by the model
   int compiled = 0;  ///< compiled
   int failed = 0;    ///< failed to compile, spilled, crashed, hung or were wrong
-  std::string stop;  ///< why the search ended, e.g. "converged"
+  std::string stop;  ///< why the search ended, e.g. "separated"
 
   bool operator==(const SearchSummary&) const = default;
 };

@@ -38,17 +38,11 @@ void DeviceBuffer::fill(unsigned char byte, CUstream stream) {
   if (bytes_ > 0) driver().cuMemsetD8Async(address_, byte, bytes_, stream);
 }
 
-Stream::Stream() {
-  driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING);
-}
+Stream::Stream() { driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING); }
 
-Stream::~Stream() {
-  static_cast<void>(driver().cuStreamDestroy.result(stream_));
-}
+Stream::~Stream() { static_cast<void>(driver().cuStreamDestroy.result(stream_)); }
 
-void Stream::synchronize() const {
-  driver().cuStreamSynchronize(stream_);
-}
+void Stream::synchronize() const { driver().cuStreamSynchronize(stream_); }
 
 StopWatch::StopWatch() {
   driver().cuEventCreate(&start_, CU_EVENT_DEFAULT);
@@ -60,13 +54,9 @@ StopWatch::~StopWatch() {
   static_cast<void>(driver().cuEventDestroy.result(stop_));
 }
 
-void StopWatch::start(CUstream stream) {
-  driver().cuEventRecord(start_, stream);
-}
+void StopWatch::start(CUstream stream) { driver().cuEventRecord(start_, stream); }
 
-void StopWatch::stop(CUstream stream) {
-  driver().cuEventRecord(stop_, stream);
-}
+void StopWatch::stop(CUstream stream) { driver().cuEventRecord(stop_, stream); }
 
 double StopWatch::microseconds() const {
   driver().cuEventSynchronize(stop_);

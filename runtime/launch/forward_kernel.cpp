@@ -59,8 +59,9 @@ void ForwardKernel::launch(const abi::GroupedGemmArgs& args, CUstream stream, in
     throw UsageError(fmt::format("{} rows make up to {} tiles with {}; at most 2^31 - 1: split the call or use larger blocks",
                                  args.M, most_tiles, to_string(config_)));
   }
-  const int sms = max_sms > 0 ? std::min(max_sms, sm_count_) : sm_count_;
-  const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(std::int64_t{sms} * config_.ctas_per_sm, most_tiles));
+  // Blocks are spread over the SMs first: only a grid of at most max_sms blocks is sure to stay within as many SMs.
+  const std::int64_t wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : std::int64_t{sm_count_} * config_.ctas_per_sm;
+  const auto blocks = static_cast<unsigned>(std::min(wanted, most_tiles));
   abi::GroupedGemmArgs copy = args;
   void* parameters[] = {&copy};
   driver().cuLaunchKernel(function_, blocks, 1, 1, static_cast<unsigned>(threads_per_block(config_)), 1, 1,

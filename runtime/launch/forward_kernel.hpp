@@ -31,7 +31,8 @@ class ForwardKernel {
   /// Loads `compiled` into the current context. Throws EnvironmentError when the driver refuses the cubin.
   ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled, int sm_count);
 
-  /// Launches on `stream` with SMs x ctas_per_sm blocks; `max_sms` > 0 uses at most that many SMs. Does not synchronise and can
+  /// Launches on `stream` with SMs x ctas_per_sm blocks; `max_sms` > 0 uses at most that many SMs,
+  /// with one block on each. Does not synchronise and can
   /// be captured. M = 0 launches nothing. Throws UsageError when M makes more tiles than a launch can count.
   void launch(const abi::GroupedGemmArgs& args, CUstream stream, int max_sms = 0) const;
 

@@ -32,14 +32,10 @@ void launch(CUfunction function, int blocks, int threads, CUstream stream, Args.
                           parameters, nullptr);
 }
 
-abi::ForwardShape shape_of(const Problem& p) {
-  return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post};
-}
+abi::ForwardShape shape_of(const Problem& p) { return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post}; }
 
 /// The error whose square a kernel stored as bits.
-double error_of(unsigned squared_bits) {
-  return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits)));
-}
+double error_of(unsigned squared_bits) { return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits))); }
 
 }  // namespace
 

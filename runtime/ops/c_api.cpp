@@ -102,9 +102,15 @@ struct Call {
   GroupedGemmForwardArgs args;
 };
 
+// The sizes of the structs as first published: what a caller must give at least, also once fields have been added.
+constexpr std::size_t first_config_size = 36;
+constexpr std::size_t first_args_size = 88;
+static_assert(sizeof(moe_tune_config_forward) == first_config_size && sizeof(moe_tune_forward_args) == first_args_size,
+              "a field was added: copy the caller's struct_size bytes over a struct of defaults before reading it");
+
 KernelConfigForward convert(const moe_tune_config_forward& c) {
-  if (c.struct_size < sizeof(moe_tune_config_forward)) {
-    throw UsageError(fmt::format("config->struct_size is {}, not {}", c.struct_size, sizeof(moe_tune_config_forward)));
+  if (c.struct_size < first_config_size) {
+    throw UsageError(fmt::format("config->struct_size is {}, not {}", c.struct_size, first_config_size));
   }
   KernelConfigForward config;
   config.BLOCK_M = c.BLOCK_M;
@@ -126,9 +132,9 @@ int dimension(const char* what, std::int64_t value) {
 
 Call convert(const moe_tune_forward_args* a) {
   if (a == nullptr) throw UsageError("args is NULL");
-  if (a->struct_size < sizeof(moe_tune_forward_args)) {
-    throw UsageError(fmt::format("args->struct_size is {}, not {}: set it to sizeof(moe_tune_forward_args)", a->struct_size,
-                                 sizeof(moe_tune_forward_args)));
+  if (a->struct_size < first_args_size) {
+    throw UsageError(
+        fmt::format("args->struct_size is {}, not {}: set it to sizeof(moe_tune_forward_args)", a->struct_size, first_args_size));
   }
   if (a->gemm != MOE_TUNE_GATE_UP && a->gemm != MOE_TUNE_DOWN)
     throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", a->gemm));
@@ -239,7 +245,8 @@ int moe_tune_grouped_gemm_forward(const moe_tune_forward_args* args, void* strea
 int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* tokens, size_t count) {
   return guarded([&] {
     if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
-    operations().find(convert(args)).prepare({tokens, count});
+    const Call call = convert(args);
+    operations().find(call).prepare({tokens, count}, call.args.w_row_stride);
   });
 }
 

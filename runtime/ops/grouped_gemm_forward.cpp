@@ -23,11 +23,16 @@ namespace moe_tune {
 namespace {
 
 constexpr std::int64_t alignment = 16;
+/// Kernels tell missing rows of x by addresses below this; the driver gives out none there.
+constexpr std::uintptr_t lowest_address = std::uintptr_t{1} << 32;
 
-void require_pointer(std::string_view name, const void* pointer, bool needed, std::string_view when) {
+void require_pointer(std::string_view name, const void* pointer, std::int64_t aligned_to, bool needed, std::string_view when) {
   if (needed && pointer == nullptr) throw UsageError(fmt::format("grouped GEMM: {} is null{}", name, when));
-  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0 && (name == "x" || name == "w" || name == "y")) {
-    throw UsageError(fmt::format("grouped GEMM: {} is not {}-byte aligned", name, alignment));
+  if (reinterpret_cast<std::uintptr_t>(pointer) % static_cast<std::uintptr_t>(aligned_to) != 0) {
+    throw UsageError(fmt::format("grouped GEMM: {} is not {}-byte aligned", name, aligned_to));
+  }
+  if (needed && reinterpret_cast<std::uintptr_t>(pointer) < lowest_address) {
+    throw UsageError(fmt::format("grouped GEMM: {} = {} is no address of device memory", name, pointer));
   }
 }
 
@@ -102,6 +107,10 @@ struct GroupedGemmForward::State {
     return Ladder(library.entries, request);
   }
 
+  WeightLayout layout(int w_row_bytes) const {
+    return w_row_bytes == problem.K * element_bytes(problem.dtype) ? WeightLayout::contiguous : WeightLayout::strided;
+  }
+
   const ForwardKernel& kernel(std::int64_t tokens, WeightLayout layout) {
     const int index = ladder.find(tokens);
     Slot& slot = slots[static_cast<std::size_t>(index)];
@@ -126,12 +135,15 @@ struct GroupedGemmForward::State {
     const int M = narrow<int>(checked_mul(a.tokens, p.top_k, "grouped GEMM: tokens * top_k"), "grouped GEMM: tokens * top_k");
     if (a.max_sms < 0) throw UsageError(fmt::format("grouped GEMM: max_sms = {}", a.max_sms));
     const bool any = M > 0;
-    require_pointer("x", a.x, any, "");
-    require_pointer("w", a.w, any, "");
-    require_pointer("y", a.y, any, "");
-    require_pointer("m_sizes", a.m_sizes, any, "");
-    require_pointer("gather_indices", a.gather_indices, any && (p.permute_x || p.permute_y), ", and the problem permutes rows");
-    require_pointer("topk_weights", a.topk_weights, any && p.fuse_mul_post, ", and the problem has fuse_mul_post");
+    const auto index_bytes = [](IndexType type) { return type == IndexType::int64 ? 8 : 4; };
+    require_pointer("x", a.x, alignment, any, "");
+    require_pointer("w", a.w, alignment, any, "");
+    require_pointer("y", a.y, alignment, any, "");
+    require_pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), any, "");
+    require_pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
+                    ", and the problem permutes rows");
+    require_pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
+                    any && p.fuse_mul_post, ", and the problem has fuse_mul_post");
 
     const int element = element_bytes(p.dtype);
     abi::GroupedGemmArgs args{};
@@ -186,17 +198,17 @@ GroupedGemmForward& GroupedGemmForward::operator=(GroupedGemmForward&&) noexcept
 
 void GroupedGemmForward::run(const GroupedGemmForwardArgs& args, CUstream stream) {
   const abi::GroupedGemmArgs checked = state_->checked(args);
-  const WeightLayout layout = checked.w_row_bytes == state_->problem.K * element_bytes(state_->problem.dtype)
-                                  ? WeightLayout::contiguous
-                                  : WeightLayout::strided;
+  const WeightLayout layout = state_->layout(checked.w_row_bytes);
   const CurrentContext current(state_->device.context());
   state_->kernel(args.tokens, layout).launch(checked, stream, args.max_sms);
   if (state_->library.options.check_each_call) state_->check_status(stream);
 }
 
-void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens) {
+void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride) {
+  const Problem& p = state_->problem;
+  const WeightLayout layout = state_->layout(row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
   const CurrentContext current(state_->device.context());
-  for (const std::int64_t count : tokens) state_->kernel(count, WeightLayout::contiguous);
+  for (const std::int64_t count : tokens) state_->kernel(count, layout);
 }
 
 Selection GroupedGemmForward::selection(std::int64_t tokens) const {

@@ -49,9 +49,7 @@ DeviceState::DeviceState(int ordinal) : info_(query_device(ordinal)), descriptio
   status_device_ = reinterpret_cast<unsigned*>(device);
 }
 
-DeviceState::~DeviceState() {
-  static_cast<void>(driver().cuMemFreeHost.result(status_host_));
-}
+DeviceState::~DeviceState() { static_cast<void>(driver().cuMemFreeHost.result(status_host_)); }
 
 unsigned DeviceState::read_status(bool clear) {
   const std::atomic_ref<unsigned> status(*status_host_);
@@ -93,8 +91,6 @@ Library& Library::instance() {
   return library;
 }
 
-DeviceStatus Library::status(int device, bool clear) {
-  return decode_status(state_->device(device).read_status(clear));
-}
+DeviceStatus Library::status(int device, bool clear) { return decode_status(state_->device(device).read_status(clear)); }
 
 }  // namespace moe_tune

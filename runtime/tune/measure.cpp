@@ -178,6 +178,7 @@ TimedRounds Workbench::time(std::span<const KernelConfigForward> configs, int ro
       std::this_thread::sleep_for(recovery_pause);
       continue;
     }
+    disturbed = 0;
     timed.rounds.push_back(std::move(samples));
     if (state.sm_mhz > 0) mhz.push_back(state.sm_mhz);
   }

@@ -27,7 +27,6 @@ namespace moe_tune::ptx {
 
 MOE_DEVICE u32 thread_index() { return threadIdx.x; }
 MOE_DEVICE u32 block_index() { return blockIdx.x; }
-MOE_DEVICE u32 block_size() { return blockDim.x; }
 MOE_DEVICE u32 grid_size() { return gridDim.x; }
 MOE_DEVICE u32 lane_index() { return threadIdx.x & 31u; }
 

@@ -22,13 +22,15 @@ class WarpSlots {
   MOE_DEVICE void load(const abi::GroupedGemmArgs& args, const RowOf& row_of) {
     const int words = args.gather_indices_64 ? 2 : 1;
     const int* indices = static_cast<const int*>(args.gather_indices);
+    present_ = 0;
     MOE_UNROLL
     for (int j = 0; j < per_lane; ++j) {
       const int entry = j * 32 + static_cast<int>(ptx::lane_index());
       const int row = entry < Count ? row_of(entry) : -1;
-      slot_[j] = no_row;
+      slot_[j] = -1;
       high_[j] = 0;
       if (row >= 0) {
+        present_ |= 1u << j;
         // An int64 index is two words, little-endian; its high word must be zero.
         slot_[j] = ptx::load_constant(indices + static_cast<i64>(row) * words);
         if (words == 2) high_[j] = ptx::load_constant(indices + static_cast<i64>(row) * 2 + 1);
@@ -41,7 +43,7 @@ class WarpSlots {
     MOE_UNROLL
     for (int j = 0; j < per_lane; ++j) {
       if (high_[j] != 0 || static_cast<u32>(slot_[j]) >= static_cast<u32>(args.M)) {
-        if (high_[j] != 0 || slot_[j] != no_row) ptx::set_status(args.status, abi::status_bad_gather_index);
+        if (present_ >> j & 1u) ptx::set_status(args.status, abi::status_bad_gather_index);
         slot_[j] = -1;
       }
     }
@@ -51,10 +53,11 @@ class WarpSlots {
   MOE_DEVICE int get(int i) const { return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 32); }
 
  private:
-  static constexpr int no_row = -0x7fffffff - 1;
+  static_assert(per_lane <= 32);
 
   int slot_[per_lane];
   int high_[per_lane];
+  u32 present_;  // bit j: entry j of this lane is a row
 };
 
 }  // namespace moe_tune

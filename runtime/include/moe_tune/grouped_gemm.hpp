@@ -22,7 +22,8 @@ enum class IndexType { int32, int64 };
 /// Of topk_weights: the problem's dtype, or float32.
 enum class WeightType { storage, float32 };
 
-/// Device memory of one call; nothing is owned or kept. All pointers and row strides are multiples of 16 bytes. Strides are in
+/// Device memory of one call; nothing is owned or kept. x, w, y and the row strides are
+/// multiples of 16 bytes, the other pointers of their element. Strides are in
 /// elements, between the starts of rows; 0 means contiguous. M = tokens * top_k.
 struct GroupedGemmForwardArgs {
   const void* x = nullptr;               ///< (tokens, K) with permute_x, else (M, K) in expert order
@@ -39,7 +40,7 @@ struct GroupedGemmForwardArgs {
   std::int64_t w_row_stride = 0;
   std::int64_t w_expert_stride = 0;
   std::int64_t y_row_stride = 0;
-  int max_sms = 0;  ///< use at most this many SMs; 0: all
+  int max_sms = 0;  ///< use at most this many SMs, one block on each; 0: all
 };
 
 /// Bad device data that kernels met; bits stay until cleared. Bad rows are skipped, never written out of bounds.
@@ -109,8 +110,8 @@ class MOE_TUNE_API GroupedGemmForward {
   /// arguments.
   void run(const GroupedGemmForwardArgs& args, CUstream_st* stream);
 
-  /// Compiles and loads the kernels for these token counts, for contiguous weights.
-  void prepare(std::span<const std::int64_t> tokens);
+  /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmForwardArgs.
+  void prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride = 0);
 
   /// The config that run() uses for `tokens`.
   Selection selection(std::int64_t tokens) const;

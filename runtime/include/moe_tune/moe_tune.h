@@ -51,7 +51,7 @@ typedef struct {
   int32_t permute_x;                     /* row r reads X[gather_indices[r] / top_k] */
   int32_t permute_y;                     /* row r is stored at Y[gather_indices[r]] */
   int32_t fuse_mul_post;                 /* the stored row is scaled by topk_weights[slot] */
-  int32_t max_sms;                       /* use at most this many SMs; 0: all */
+  int32_t max_sms;                       /* use at most this many SMs, one block on each; 0: all */
   const moe_tune_config_forward* config; /* NULL: the library chooses */
 } moe_tune_forward_args;
 
@@ -59,7 +59,7 @@ typedef struct {
  * can be captured into a CUDA graph once its kernel is prepared. All tensors lie on one device and outlive the work. */
 MOE_TUNE_C_API int moe_tune_grouped_gemm_forward(const moe_tune_forward_args* args, void* stream);
 
-/* Compiles and loads the kernels that `args` would use for these token counts. Only shapes, dtypes and flags of args are read. */
+/* Compiles and loads the kernels that `args` would use for these token counts. Only shapes, strides, dtypes and flags of args are read. */
 MOE_TUNE_C_API int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* tokens, size_t count);
 
 /* Writes which config serves `args` at `tokens`, and why, as one line; cut to `size` bytes, always terminated. */

@@ -50,7 +50,7 @@ TEST_CASE("a plan counts points, candidates, memory and time") {
   CHECK(plan.points[2].device_bytes > plan.points[0].device_bytes);
   CHECK(plan.device_bytes > plan.points[2].device_bytes);
   CHECK(plan.seconds > 0);
-  CHECK(plan.layer_weight_bytes == 8 * 256 * 128 * 2);
+  CHECK(plan.layer_weight_bytes == 8 * 256 * 320 * 2);
   CHECK(plan.host_bytes > 0);
   CHECK(plan.host_available > 0);
 
