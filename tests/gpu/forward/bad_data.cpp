@@ -47,6 +47,20 @@ TEST_CASE("bad data: slots outside [0, M) are skipped and reported") {
   }
 }
 
+TEST_CASE("bad data: every bad slot is reported, also when it is the only one") {
+  const std::int64_t low = std::numeric_limits<std::int32_t>::min();
+  const std::int64_t low_64 = std::numeric_limits<std::int64_t>::min();
+  for (const int permutation : {1, 2}) {
+    for (const std::int64_t slot : {std::int64_t{-1}, std::int64_t{300}, low, -low, low_64, low_64 + 5}) {
+      CaseSpec spec = routed_case(with_permutation(permutation), 150, {});
+      REQUIRE(spec.M() == 300);
+      spec.gather_indices_64 = slot < low || slot >= -low;
+      spec.gather_indices[10] = slot;
+      check_status(spec, abi::status_bad_gather_index);
+    }
+  }
+}
+
 TEST_CASE("bad data: slots are not looked at without a permutation, nor past the sum of m_sizes") {
   CaseSpec unused = routed_case(with_permutation(0), 150, {});
   for (std::int64_t& slot : unused.gather_indices) slot = -1;
