@@ -26,7 +26,7 @@ double segment_efficiency(int bytes) { return bytes >= 256 ? 1.0 : bytes >= 128 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 /// Clocks of one SM for one k-block of a tile with `rows` rows, when it has the SM to itself.
-double k_block_clk(const Problem&, const KernelConfigForward& c, double rows, const DeviceDescription& d) {
+double k_block_clk(const KernelConfigForward& c, double rows, const DeviceDescription& d) {
   const double full_rows = c.BLOCK_M;
   const double live = std::max(std::ceil(rows / 16) * 16, tail_floor * full_rows);
   const double flops = 2.0 * live * c.BLOCK_N * c.BLOCK_K;
@@ -77,14 +77,14 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   Prediction out;
   double clk = 0;       // over all tiles
   double l2_bytes = 0;  // read by all tiles
-  const double full_clk = k_blocks * k_block_clk(p, c, c.BLOCK_M, d) + tile_clk / c.ctas_per_sm;
+  const double full_clk = k_blocks * k_block_clk(c, c.BLOCK_M, d) + tile_clk / c.ctas_per_sm;
   for (const int rows : m_sizes) {
     if (rows == 0) continue;
     const int full = rows / c.BLOCK_M;
     const int tail = rows % c.BLOCK_M;
     out.tiles += static_cast<double>(n_tiles) * (full + (tail > 0));
     clk += n_tiles * full * full_clk;
-    if (tail > 0) clk += n_tiles * (k_blocks * k_block_clk(p, c, tail, d) + tile_clk / c.ctas_per_sm);
+    if (tail > 0) clk += n_tiles * (k_blocks * k_block_clk(c, tail, d) + tile_clk / c.ctas_per_sm);
     l2_bytes += 2.0 * p.K * (static_cast<double>(n_tiles) * rows + static_cast<double>(ceil_div(rows, c.BLOCK_M)) * p.N);
   }
   if (out.tiles == 0) {
