@@ -19,29 +19,10 @@ std::uint32_t shift_right_rounding(std::uint32_t value, int shift) {
 
 }  // namespace
 
-float bf16_to_float(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
 std::uint16_t float_to_bf16(float value) {
   if (std::isnan(value)) return canonical_nan;
   // The formats share their exponent: rounding up may carry into it, and from the largest finite value to infinity.
   return static_cast<std::uint16_t>(shift_right_rounding(std::bit_cast<std::uint32_t>(value), 16));
-}
-
-float fp16_to_float(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  const std::uint32_t exponent = bits >> 10 & 0x1fu;
-  const std::uint32_t mantissa = bits & 0x3ffu;
-  std::uint32_t magnitude;
-  if (exponent == 0x1f) {
-    magnitude = 0x7f800000u | mantissa << 13;
-  } else if (exponent == 0) {
-    magnitude = std::bit_cast<std::uint32_t>(static_cast<float>(mantissa) * 0x1p-24f);
-  } else {
-    magnitude = (exponent + 127 - 15) << 23 | mantissa << 13;
-  }
-  return std::bit_cast<float>(sign | magnitude);
 }
 
 std::uint16_t float_to_fp16(float value) {

@@ -38,6 +38,7 @@ const std::vector<Rule>& rules() {
       {"tuning_db/", db},
       {"runtime/jit/", jit},
       {"runtime/launch/", launch},
+      {"runtime/emulator/", with(launch, {"runtime/emulator/", "runtime/reference/"})},
       {"runtime/ops/", ops},
       {"runtime/tune/", with(ops, {"runtime/tune/", "runtime/reference/"})},
       {"runtime/blocks/", with(ops, {"runtime/blocks/", "runtime/reference/"})},
