@@ -17,6 +17,16 @@ MOE_DEVICE void cp_async_16(u32 shared_address, u64 global_address, bool valid) 
                : "memory");
 }
 
+/// The same with an L2 policy (ptx/cache_policy.cuh).
+template <int Offset>
+MOE_DEVICE void cp_async_16(u32 shared_address, u64 global_address, bool valid, u64 policy) {
+  static_assert(-(1 << 23) <= Offset && Offset < (1 << 23));
+  const u32 source_bytes = valid ? 16u : 0u;
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::128B [%0], [%1 + %4], 16, %2, %3;" ::"r"(shared_address),
+               "l"(global_address), "r"(source_bytes), "l"(policy), "n"(Offset)
+               : "memory");
+}
+
 /// Closes the group of copies that this thread has issued since the last commit.
 MOE_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
@@ -25,6 +35,13 @@ template <int Pending>
 MOE_DEVICE void cp_async_wait() {
   static_assert(Pending >= 0);
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
+
+/// Arrives once at an mbarrier as soon as all copies that this thread has issued so far are done, and does not wait. The
+/// barrier's count must include this arrival: one per calling thread. Copies are generic-proxy writes: before wgmma or a TMA
+/// store reads what they wrote, the reader waits at the mbarrier and executes fence_async_shared() (ptx/fence.cuh).
+MOE_DEVICE void cp_async_mbarrier_arrive_noinc(u32 mbarrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(mbarrier) : "memory");
 }
 
 }  // namespace moe_tune::ptx

@@ -1,4 +1,4 @@
-// Global memory: loads through the read-only path, vector stores, and the sticky status word.
+// Global memory: loads through the read-only path, weak loads and stores, and the sticky status word.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 
@@ -31,6 +31,21 @@ MOE_DEVICE Words4 load_constant_16(const void* address) {
       : "=r"(value.v[0]), "=r"(value.v[1]), "=r"(value.v[2]), "=r"(value.v[3])
       : "l"(address));
   return value;
+}
+
+/// A weak load of 1, 2, 4, 8 or 16 bytes, aligned to their size. The compiler may merge or move it between barriers: to wait for
+/// another thread's store, use ptx/atomics.cuh.
+template <class T>
+MOE_DEVICE T load(const T* address) {
+  static_assert(sizeof(T) == alignof(T) && sizeof(T) <= 16);
+  return *address;
+}
+
+/// A weak store of 1, 2, 4 or 8 bytes, aligned to their size.
+template <class T>
+MOE_DEVICE void store(T* address, T value) {
+  static_assert(sizeof(T) == alignof(T) && sizeof(T) <= 8, "16 bytes are stored through void*");
+  *address = value;
 }
 
 /// `address` is 16-byte aligned.

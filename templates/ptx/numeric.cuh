@@ -1,4 +1,4 @@
-// The storage dtypes: conversion between float32 and pairs of 16-bit values, rounding to nearest even.
+// The storage dtypes: conversion between float32 and pairs of 16-bit values, rounding to nearest even; and float32 arithmetic.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 
@@ -36,6 +36,21 @@ MOE_DEVICE float unpack(u16 bits) {
 }
 
 MOE_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+
+/// 2^x to 2 units in the last place; subnormal arguments and results are zero, NaN and infinities come out as expected.
+MOE_DEVICE float exp2_approx(float x) {
+  float value;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));
+  return value;
+}
+
+/// 1 / x to 1 unit in the last place; subnormal arguments give infinity, results that would be subnormal zero.
+MOE_DEVICE float reciprocal_approx(float x) {
+  float value;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));
+  return value;
+}
+
 MOE_DEVICE u32 float_bits(float value) { return __float_as_uint(value); }
 
 }  // namespace moe_tune::ptx
