@@ -38,7 +38,7 @@ struct CompareRows {
       if (other > largest) largest = other;
     }
     if (ptx::lane_index() != 0) return;
-    args.defined[stored] = 1;
+    ptx::store(args.defined + stored, static_cast<unsigned char>(1));
     // A NaN anywhere is a NaN in the difference, which makes both errors infinite; so does any error against an all-zero row.
     const bool exact = difference == 0.0f;
     const u32 row_error = exact ? 0u : error_bits(difference / reference);
@@ -52,7 +52,7 @@ struct CompareRows {
 
   static MOE_DEVICE void judge_undefined(const abi::ComparisonArgs& args) {
     const int row = this_row();
-    if (row >= args.gemm.M || args.defined[row]) return;
+    if (row >= args.gemm.M || ptx::load(args.defined + row)) return;
     const u16* y = row_of_y(args, row);
     float touched = 0.0f;
     for (int column = static_cast<int>(ptx::lane_index()); column < args.shape.N; column += 32) {

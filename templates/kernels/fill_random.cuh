@@ -27,7 +27,7 @@ struct FillRandom {
       if (i + 8 <= count) {
         ptx::store(target + i, words);
       } else {
-        for (int j = 0; j < count - i; ++j) target[i + j] = static_cast<u16>(words.v[j / 2] >> (j % 2 * 16));
+        for (int j = 0; j < count - i; ++j) ptx::store(target + i + j, static_cast<u16>(words.v[j / 2] >> (j % 2 * 16)));
       }
     }
   }

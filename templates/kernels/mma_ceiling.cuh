@@ -7,6 +7,7 @@
 
 #include "abi/utilities.cuh"
 #include "kernels/random.cuh"
+#include "ptx/global.cuh"
 #include "ptx/mma.cuh"
 
 namespace moe_tune {
@@ -43,7 +44,7 @@ struct MmaCeiling {
       MOE_UNROLL
       for (int n = 0; n < n_tiles; ++n) sum += d[m][n][0] + d[m][n][1] + d[m][n][2] + d[m][n][3];
     }
-    if (sum == 0.12345f) *sink = sum;
+    if (sum == 0.12345f) ptx::store(sink, sum);
   }
 
  private:

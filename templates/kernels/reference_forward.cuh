@@ -32,7 +32,7 @@ struct ReferenceForward {
       const int row = i < group.rows ? output_row(shape, args, group.row + i) : -1;
       if (row < 0) continue;
       if (shape.fuse_mul_post) sums[i] *= routing_weight(args, row);
-      reference[static_cast<i64>(row) * shape.N + column] = sums[i];
+      ptx::store(reference + static_cast<i64>(row) * shape.N + column, sums[i]);
     }
   }
 

@@ -26,7 +26,7 @@ struct StreamRead {
       for (int j = 0; j < loads; ++j) fold(folded, values[j]);
     }
     for (; i < chunks; i += step) fold(folded, ptx::load_streaming(source + i));
-    if ((folded.v[0] ^ folded.v[1] ^ folded.v[2] ^ folded.v[3]) == 0x5bd1e995u) *sink = folded;
+    if ((folded.v[0] ^ folded.v[1] ^ folded.v[2] ^ folded.v[3]) == 0x5bd1e995u) ptx::store(static_cast<void*>(sink), folded);
   }
 
  private:
