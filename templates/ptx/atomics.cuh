@@ -68,8 +68,8 @@ MOE_DEVICE u32 atomic_cas_acq_rel_gpu(u32* address, u32 expected, u32 desired) {
   return before;
 }
 
-/// Adds a float, rounding to nearest even; relaxed. Subnormals stay. The order of several additions, and with it the last bits of
-/// the sum, changes from run to run.
+/// Adds a float, rounding to nearest even; relaxed. Subnormal values and sums count as zero. The order of several additions, and
+/// with it the last bits of the sum, changes from run to run.
 MOE_DEVICE void reduce_add_f32(float* address, float value) {
   asm volatile("red.relaxed.gpu.global.add.f32 [%0], %1;" ::"l"(address), "f"(value) : "memory");
 }

@@ -37,7 +37,7 @@ MOE_DEVICE float unpack(u16 bits) {
 
 MOE_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
-/// 2^x to 2 units in the last place; subnormal arguments and results are zero, NaN and infinities come out as expected.
+/// 2^x to 2 units in the last place; subnormal arguments and results count as zero, NaN and infinities come out as expected.
 MOE_DEVICE float exp2_approx(float x) {
   float value;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));

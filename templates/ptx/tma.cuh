@@ -2,9 +2,10 @@
 // archs: sm_90 sm_90a sm_100 sm_120
 //
 // Called by one thread; all are asynchronous and of the async proxy. x counts elements along the innermost dimension, y and z
-// along the next; the box size, the swizzle and the bounds are in the map. Elements out of bounds load as zeros and are not
-// stored. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and repeats every 1024
-// bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in global memory.
+// along the next, possibly from below zero; box size, swizzle and bounds are in the map. Elements out of bounds load as zeros and
+// are not stored. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and repeats
+// every 1024 bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in global
+// memory.
 #pragma once
 
 #include "abi/tensor_map.cuh"
@@ -55,6 +56,7 @@ MOE_DEVICE void tma_load_3d(u32 destination, const abi::TensorMap* map, u32 mbar
 
 // The same to the same shared address of every block of the cluster whose bit (1 << rank) is set in `cta_mask`, the bytes
 // completed at the same mbarrier address of each. Each of those blocks announces the bytes itself, and must have freed the stage.
+// Compilers advise against multicast on anything but sm_90a.
 
 MOE_DEVICE void tma_load_2d_multicast(u32 destination, const abi::TensorMap* map, u32 mbarrier, u16 cta_mask, int x, int y) {
   asm volatile(

@@ -1,13 +1,14 @@
 // wgmma: a warpgroup multiplies 64 x N x 16 tiles of 16-bit operands, B and usually A straight from shared memory (sm_90a).
 // archs: sm_90a
 //
-// All four warps of a warpgroup call these together, converged; they are asynchronous and read shared memory through the async
-// proxy. The order around a batch of products:
-//
-//   data in shared memory: landed by TMA (waited for at its mbarrier), or written by threads that then executed
-//   fence_async_shared() and met this warpgroup at a barrier warpgroup_fence();     the accumulators, and A in registers, may
-//   have been written by other instructions wgmma(...) ...         products on the same accumulators follow each other without
-//   waiting warpgroup_commit(); warpgroup_wait<0>();   now the accumulators may be read, and the shared memory overwritten
+// Called by all four warps of a warpgroup together, converged. Products are asynchronous and read shared memory through the async
+// proxy. The order around a batch of them:
+// - The operands are in shared memory: landed by TMA and waited for at its mbarrier, or written by threads that executed
+//   fence_async_shared() (ptx/fence.cuh) and then met this warpgroup at a barrier.
+// - warpgroup_fence(), because other instructions may have written the accumulators, or A in registers.
+// - wgmma() for each 16 of K: products on the same accumulators follow each other without waiting.
+// - warpgroup_commit().
+// - warpgroup_wait<0>(): now the accumulators may be read and the operands overwritten.
 //
 // Traps. Between wgmma and the wait nothing may touch the accumulators or A's registers, not even a move: the compiler then
 // serialises the products and says C7510 to C7515, which counts as a failure. So accumulators live in one array with constant
@@ -26,22 +27,20 @@ namespace moe_tune::ptx {
 /// Along which dimension an operand is contiguous: k, or its other one (m of A, n of B).
 enum class Major { k, mn };
 
-/// How TMA permutes the 16-byte chunks of a row of 32, 64 or 128 bytes; `none` means 8x8 matrices of 128 contiguous bytes.
+/// How TMA permutes the 16-byte chunks of rows of 32, 64 or 128 bytes. `none`: 8x8 matrices, each of 128 contiguous bytes.
 enum class SwizzleMode { none, b32, b64, b128 };
 
-/// The descriptor of an operand at a shared address. With b128 (rows of 128 bytes, 8 of them make a pattern of 1024):
-///   Major::k:  stride_bytes from 8 rows of M or N to the next 8 (1024); leading_bytes unused; the next 16 of K are 32 bytes
-///   further. Major::mn: leading_bytes from 64 elements of M or N to the next 64; stride_bytes from 8 of K to the next 8 (1024);
-///   the next 16 of
-///              K are 2 * stride_bytes further.
-/// The operand's start is aligned to its pattern: 1024 bytes (b128), 512 (b64), 256 (b32), 128 (none); the other numbers are
-/// multiples of 16 below 2^18.
+/// The descriptor of an operand at a shared address, which is aligned to the swizzle's pattern of 8 rows: 256 bytes (b32), 512
+/// (b64), 1024 (b128), or to 16 (none). The other numbers are multiples of 16 below 2^18:
+/// - Swizzled, Major::k: rows run along K. stride_bytes: from 8 of M or N to the next 8 (with b128: 1024). leading_bytes has no
+///   meaning. The next 16 of K are 32 bytes further.
+/// - Swizzled, Major::mn: rows run along M or N. stride_bytes: from 8 of K to the next 8 (with b128: 1024). leading_bytes: from
+///   the elements of one row length of M or N (with b128: 64) to the next. The next 16 of K are 2 * stride_bytes further.
+/// - Not swizzled: leading_bytes from 8 of K to the next 8, stride_bytes from 8 of M or N to the next 8.
 template <SwizzleMode Swizzle>
 MOE_DEVICE u64 matrix_descriptor(u32 shared_address, u32 leading_bytes, u32 stride_bytes) {
-  constexpr u64 swizzle = Swizzle == SwizzleMode::none   ? 0
-                          : Swizzle == SwizzleMode::b128 ? 1
-                          : Swizzle == SwizzleMode::b64  ? 2
-                                                         : 3;
+  constexpr u64 codes[] = {0, 3, 2, 1};  // of none, b32, b64, b128
+  constexpr u64 swizzle = codes[static_cast<int>(Swizzle)];
   constexpr u32 field = 0x3fff;
   const u32 low = (shared_address >> 4 & field) | (leading_bytes >> 4 & field) << 16;
   return swizzle << 62 | static_cast<u64>(stride_bytes >> 4 & field) << 32 | low;
@@ -77,10 +76,11 @@ MOE_DEVICE void keep_registers(float (&d)[Count]) {
   for (int i = 0; i < Count; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
 
-// ---- Products. One asm statement per N, all made by one macro: in asm, operands are named by number, accumulators first.
+// ---- Products. One asm statement for each N, all from one macro. asm names operands by number and the accumulators come first,
+// so the tables give, for each N, the numbers of the accumulators (four to a chunk) and of the operands that follow them.
 
-// X(four numbers) for every four accumulators of N but the first four.
 // clang-format off
+// X(four numbers) for each chunk of N / 2 accumulators but the first.
 #define MOE_ACCUMULATORS_8(X)
 #define MOE_ACCUMULATORS_16(X) MOE_ACCUMULATORS_8(X) X(4, 5, 6, 7)
 #define MOE_ACCUMULATORS_24(X) MOE_ACCUMULATORS_16(X) X(8, 9, 10, 11)
@@ -114,7 +114,7 @@ MOE_DEVICE void keep_registers(float (&d)[Count]) {
 #define MOE_ACCUMULATORS_248(X) MOE_ACCUMULATORS_240(X) X(120, 121, 122, 123)
 #define MOE_ACCUMULATORS_256(X) MOE_ACCUMULATORS_248(X) X(124, 125, 126, 127)
 
-// X(N, the numbers of the nine operands that follow N / 2 accumulators).
+// X(N, the numbers of nine operands that follow N / 2 accumulators).
 #define MOE_WGMMA_SIZES(X) \
   X(8, 4, 5, 6, 7, 8, 9, 10, 11, 12) \
   X(16, 8, 9, 10, 11, 12, 13, 14, 15, 16) \
@@ -148,56 +148,45 @@ MOE_DEVICE void keep_registers(float (&d)[Count]) {
   X(240, 120, 121, 122, 123, 124, 125, 126, 127, 128) \
   X(248, 124, 125, 126, 127, 128, 129, 130, 131, 132) \
   X(256, 128, 129, 130, 131, 132, 133, 134, 135, 136)
-// clang-format on
 
 #define MOE_NAMES(i, j, k, l) ", %" #i ", %" #j ", %" #k ", %" #l
-#define MOE_OPERANDS(i, j, k, l) , "+f"(d[i]), "+f"(d[j]), "+f"(d[k]), "+f"(d[l])
-// The statement for one N and dtype; `operands` follow the accumulators in the instruction, the variable arguments in the
-// statement.
-#define MOE_WGMMA(N, type, scale_d, operands, ...)                                       \
-  asm volatile(                                                                          \
-      "{\n"                                                                              \
-      ".reg .pred p;\n"                                                                  \
-      "setp.ne.b32 p, %" #scale_d                                                        \
-      ", 0;\n"                                                                           \
-      "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." type "." type                    \
-      " {%0, %1, %2, %3" MOE_ACCUMULATORS_##N(MOE_NAMES) "}, " operands                  \
-                                                         ";\n"                           \
-                                                         "}\n"                           \
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])MOE_ACCUMULATORS_##N(MOE_OPERANDS) \
-      : __VA_ARGS__                                                                      \
-      : "memory")
+#define MOE_IN_OUT(i, j, k, l) , "+f"(d[i]), "+f"(d[j]), "+f"(d[k]), "+f"(d[l])
 
-#define MOE_CASE_SHARED_A(size, a, b, scale_d, scale_a, scale_b, major_a, major_b, ...)  \
-  if constexpr (N == size && Type == DType::bf16)                                        \
-    MOE_WGMMA_SHARED_A(size, "bf16", a, b, scale_d, scale_a, scale_b, major_a, major_b); \
-  if constexpr (N == size && Type == DType::fp16)                                        \
-    MOE_WGMMA_SHARED_A(size, "f16", a, b, scale_d, scale_a, scale_b, major_a, major_b);
-#define MOE_WGMMA_SHARED_A(size, type, a, b, scale_d, scale_a, scale_b, major_a, major_b)                        \
-  MOE_WGMMA(size, type, scale_d, "%" #a ", %" #b ", p, %" #scale_a ", %" #scale_b ", %" #major_a ", %" #major_b, \
-            "l"(a_descriptor), "l"(b_descriptor), "r"(accumulate), "n"(ScaleA), "n"(ScaleB), "n"(major_of_a), "n"(major_of_b))
+// `text` is what follows the accumulators in the instruction, the variable arguments are the operands that it names.
+#define MOE_WGMMA_STATEMENT(N, type, scale_d, text, ...)                                  \
+  asm volatile(                                                                           \
+      "{\n"                                                                               \
+      ".reg .pred p;\n"                                                                   \
+      "setp.ne.b32 p, %" #scale_d ", 0;\n"                                                \
+      "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." type "." type " "                 \
+      "{%0, %1, %2, %3" MOE_ACCUMULATORS_##N(MOE_NAMES) "}, " text ";\n"                  \
+      "}\n"                                                                               \
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) MOE_ACCUMULATORS_##N(MOE_IN_OUT)   \
+      : __VA_ARGS__                                                                       \
+      : "memory");
+#define MOE_WGMMA(size, ...)                                                                            \
+  if constexpr (N == size && Type == DType::bf16) MOE_WGMMA_STATEMENT(size, "bf16", __VA_ARGS__)        \
+  if constexpr (N == size && Type == DType::fp16) MOE_WGMMA_STATEMENT(size, "f16", __VA_ARGS__)
+#define MOE_WGMMA_SHARED_A(size, a, b, scale_d, scale_a, scale_b, major_a, major_b, ...)                             \
+  MOE_WGMMA(size, scale_d, "%" #a ", %" #b ", p, %" #scale_a ", %" #scale_b ", %" #major_a ", %" #major_b,           \
+            "l"(a_descriptor), "l"(b_descriptor), "r"(accumulate),                                                   \
+            "n"(ScaleA), "n"(ScaleB), "n"(AMajor == Major::mn), "n"(BMajor == Major::mn))
+#define MOE_WGMMA_REGISTERS_A(size, a0, a1, a2, a3, b, scale_d, scale_a, scale_b, major_b)                           \
+  MOE_WGMMA(size, scale_d,                                                                                           \
+            "{%" #a0 ", %" #a1 ", %" #a2 ", %" #a3 "}, %" #b ", p, %" #scale_a ", %" #scale_b ", %" #major_b,        \
+            "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b_descriptor), "r"(accumulate),                          \
+            "n"(ScaleA), "n"(ScaleB), "n"(BMajor == Major::mn))
+// clang-format on
 
-/// D = A . B + D, with scale_d false D = A . B; ScaleA and ScaleB, 1 or -1, negate an operand. D: 64 x N float32, A: 64 x 16, B:
-/// 16 x N, both by descriptor.
+/// D = A . B + D, or with scale_d false D = A . B, whatever d held. D: 64 x N float32, A: 64 x 16, B: 16 x N; A and B by
+/// descriptor. ScaleA and ScaleB, 1 or -1, negate an operand.
 template <DType Type, int N, Major AMajor = Major::k, Major BMajor = Major::k, int ScaleA = 1, int ScaleB = 1>
 MOE_DEVICE void wgmma(float (&d)[N / 2], u64 a_descriptor, u64 b_descriptor, bool scale_d) {
   static_assert(N % 8 == 0 && 8 <= N && N <= 256);
   static_assert((ScaleA == 1 || ScaleA == -1) && (ScaleB == 1 || ScaleB == -1));
-  constexpr int major_of_a = AMajor == Major::mn;
-  constexpr int major_of_b = BMajor == Major::mn;
   const int accumulate = scale_d;
-  MOE_WGMMA_SIZES(MOE_CASE_SHARED_A)
+  MOE_WGMMA_SIZES(MOE_WGMMA_SHARED_A)
 }
-
-#define MOE_CASE_REGISTERS_A(size, a0, a1, a2, a3, b, scale_d, scale_a, scale_b, major_b)       \
-  if constexpr (N == size && Type == DType::bf16)                                               \
-    MOE_WGMMA_REGISTERS_A(size, "bf16", a0, a1, a2, a3, b, scale_d, scale_a, scale_b, major_b); \
-  if constexpr (N == size && Type == DType::fp16)                                               \
-    MOE_WGMMA_REGISTERS_A(size, "f16", a0, a1, a2, a3, b, scale_d, scale_a, scale_b, major_b);
-#define MOE_WGMMA_REGISTERS_A(size, type, a0, a1, a2, a3, b, scale_d, scale_a, scale_b, major_b)                         \
-  MOE_WGMMA(size, type, scale_d,                                                                                         \
-            "{%" #a0 ", %" #a1 ", %" #a2 ", %" #a3 "}, %" #b ", p, %" #scale_a ", %" #scale_b ", %" #major_b, "r"(a[0]), \
-            "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b_descriptor), "r"(accumulate), "n"(ScaleA), "n"(ScaleB), "n"(major_of_b))
 
 /// The same with A in registers, in the layout of mma.sync: warp w holds rows 16 w to 16 w + 15, a lane two elements of K per
 /// word: a[0] = A[g][2 t ..], a[1] = A[g + 8][2 t ..], a[2] = A[g][2 t + 8 ..], a[3] = A[g + 8][2 t + 8 ..].
@@ -205,17 +194,15 @@ template <DType Type, int N, Major BMajor = Major::k, int ScaleA = 1, int ScaleB
 MOE_DEVICE void wgmma_registers_a(float (&d)[N / 2], const u32 (&a)[4], u64 b_descriptor, bool scale_d) {
   static_assert(N % 8 == 0 && 8 <= N && N <= 256);
   static_assert((ScaleA == 1 || ScaleA == -1) && (ScaleB == 1 || ScaleB == -1));
-  constexpr int major_of_b = BMajor == Major::mn;
   const int accumulate = scale_d;
-  MOE_WGMMA_SIZES(MOE_CASE_REGISTERS_A)
+  MOE_WGMMA_SIZES(MOE_WGMMA_REGISTERS_A)
 }
 
-#undef MOE_CASE_REGISTERS_A
 #undef MOE_WGMMA_REGISTERS_A
-#undef MOE_CASE_SHARED_A
 #undef MOE_WGMMA_SHARED_A
 #undef MOE_WGMMA
-#undef MOE_OPERANDS
+#undef MOE_WGMMA_STATEMENT
+#undef MOE_IN_OUT
 #undef MOE_NAMES
 #undef MOE_WGMMA_SIZES
 
