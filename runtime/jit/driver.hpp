@@ -90,7 +90,8 @@ class DriverFunction<CUresult(Args...)> {
   X(cuFuncSetAttribute)                          \
   X(cuFuncGetAttribute)                          \
   X(cuOccupancyMaxActiveBlocksPerMultiprocessor) \
-  X(cuLaunchKernel)
+  X(cuLaunchKernel)                              \
+  X(cuTensorMapEncodeTiled)
 
 /// The driver's functions under the names of cuda.h: `driver().cuMemAlloc(&address, bytes)`.
 struct Driver {
