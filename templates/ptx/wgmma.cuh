@@ -12,7 +12,8 @@
 //
 // Traps. Between wgmma and the wait nothing may touch the accumulators or A's registers, not even a move: the compiler then
 // serialises the products and says C7510 to C7515, which counts as a failure. So accumulators live in one array with constant
-// indices, are never zeroed by hand (scale_d false starts a sum), and the last wait is unconditional.
+// indices, are never zeroed by hand (scale_d false starts a sum), and the last wait is unconditional. Compilers before CUDA 12.9
+// also want scale_d to be a constant where nothing has written the accumulators yet: peel the first step of a loop over K.
 //
 // Layout of d: warp w of the warpgroup holds rows 16 w to 16 w + 15; with g = lane / 4 and t = lane % 4 the lane holds
 // d[4 j .. 4 j + 1] = D[16 w + g][8 j + 2 t ..] and d[4 j + 2 .. 4 j + 3] = D[16 w + g + 8][8 j + 2 t ..].
