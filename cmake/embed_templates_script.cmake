@@ -1,8 +1,8 @@
-# Run with -DFOLDER= -DOUT=: writes the definition of moe_tune::embedded_templates() (generator/templates.hpp).
+# Run with -DFOLDER= -DFUNCTION= -DOUT=: writes the definition of moe_tune::FUNCTION().
 file(GLOB_RECURSE templates RELATIVE ${FOLDER} ${FOLDER}/*.cuh)
 list(SORT templates)
 set(text "#include \"generator/templates.hpp\"\n\nnamespace moe_tune {\n\n")
-string(APPEND text "std::span<const TemplateFile> embedded_templates() {\n  static constexpr TemplateFile files[] = {\n")
+string(APPEND text "std::span<const TemplateFile> ${FUNCTION}();\nstd::span<const TemplateFile> ${FUNCTION}() {\n  static constexpr TemplateFile files[] = {\n")
 foreach(path IN LISTS templates)
   file(READ ${FOLDER}/${path} content)
   string(APPEND text "      {\"${path}\", R\"__cuh__(${content})__cuh__\"},\n")

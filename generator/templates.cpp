@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 #include "moe_tune/error.hpp"
 
 namespace moe_tune {
@@ -12,15 +10,15 @@ namespace {
 
 constexpr std::string_view include_prefix = "#include \"";
 
-const TemplateFile& find_template(std::string_view path) {
-  for (const TemplateFile& file : embedded_templates()) {
+const TemplateFile& find_template(std::string_view path, std::span<const TemplateFile> files) {
+  for (const TemplateFile& file : files) {
     if (file.path == path) return file;
   }
   throw UsageError(fmt::format("there is no template \"{}\"", path));
 }
 
-void append(std::string_view path, std::set<std::string_view>& seen, std::string& out) {
-  const TemplateFile& file = find_template(path);
+void append(std::string_view path, std::span<const TemplateFile> files, std::set<std::string_view>& seen, std::string& out) {
+  const TemplateFile& file = find_template(path, files);
   if (!seen.insert(file.path).second) return;
   std::string body;
   for (std::size_t begin = 0; begin < file.text.size();) {
@@ -30,20 +28,25 @@ void append(std::string_view path, std::set<std::string_view>& seen, std::string
     begin = end;
     if (line.starts_with("#pragma once")) continue;
     if (line.starts_with(include_prefix)) {
-      append(line.substr(include_prefix.size(), line.find('"', include_prefix.size()) - include_prefix.size()), seen, out);
+      const std::string_view target = line.substr(include_prefix.size());
+      append(target.substr(0, target.find('"')), files, seen, out);
     } else {
       body += line;
     }
   }
-  out += fmt::format("// ---- {} ----\n{}\n", file.path, body);
+  out += fmt::format("{}{}{}\n{}\n", section_begin, file.path, section_end, body);
 }
 
 }  // namespace
 
 std::string inline_template(std::string_view root) {
   std::set<std::string_view> seen;
+  return inline_template(root, embedded_templates(), seen);
+}
+
+std::string inline_template(std::string_view root, std::span<const TemplateFile> files, std::set<std::string_view>& seen) {
   std::string out;
-  append(root, seen, out);
+  append(root, files, seen, out);
   return out;
 }
 

@@ -1,0 +1,86 @@
+// Barriers of a block, of a warp and of a cluster, and registers that warps hand to each other.
+#include <fmt/format.h>
+
+#include "runtime/emulator/grid_run.hpp"
+
+namespace moe_tune::emulator {
+
+void GridRun::arrive_at(NamedBarrier& barrier, unsigned expected, bool releases) {
+  barrier.expected = expected;
+  if (releases) release(barrier.meeting);
+  if (++barrier.arrived < expected) return;
+  barrier.arrived = 0;
+  barrier.expected = 0;
+  ++barrier.phase;
+  barrier.seen = barrier.meeting.seen.knowledge();
+  barrier.fenced = barrier.meeting.fenced.knowledge();
+  wake(barrier.waiting);
+}
+
+void GridRun::wait_at(NamedBarrier& barrier, std::uint64_t phase, WaitsFor what, unsigned id) {
+  while (barrier.phase == phase) {
+    barrier.waiting.push_back(current_);
+    park(what, id);
+  }
+  acquire(barrier.seen, barrier.fenced);
+}
+
+void GridRun::barrier(unsigned id, unsigned threads, bool wait) {
+  maybe_preempt();
+  NamedBarrier& barrier = current_->block->barriers[id];
+  const unsigned expected = threads == 0 ? launch_.threads : threads;
+  if (expected > launch_.threads) {
+    fault(fmt::format("barrier {} of {} threads in a block of {}", id, expected, launch_.threads));
+  }
+  if (barrier.expected != 0 && barrier.expected != expected) {
+    fault(fmt::format("barrier {} of {} threads, while others wait there for {} threads", id, expected, barrier.expected));
+  }
+  const std::uint64_t phase = barrier.phase;
+  arrive_at(barrier, expected, true);
+  if (wait) wait_at(barrier, phase, WaitsFor::barrier, id);
+}
+
+void GridRun::warp_barrier() {
+  Collective& collective = current_->warp->collective;
+  release(collective.meeting);
+  collect("__syncwarp", nullptr, [](Warp&) {});
+  acquire(collective.meeting.seen.knowledge(), collective.meeting.fenced.knowledge());
+}
+
+void GridRun::cluster_arrive(bool releases) {
+  maybe_preempt();
+  arrive_at(current_->block->cluster->barrier, launch_.cluster * launch_.threads, releases);
+  ++current_->cluster_arrivals;
+}
+
+void GridRun::cluster_wait() {
+  NamedBarrier& barrier = current_->block->cluster->barrier;
+  if (current_->cluster_arrivals == 0) fault("barrier.cluster.wait without an arrive before it");
+  // Phases are complete in turn, and a thread arrives once in each.
+  wait_at(barrier, current_->cluster_arrivals - 1, WaitsFor::cluster, 0);
+}
+
+void GridRun::set_registers(unsigned count, bool increase) {
+  const char* name = increase ? "setmaxnreg.inc" : "setmaxnreg.dec";
+  if (count % 8 != 0 || count < 24 || count > 256) fault(fmt::format("{} to {} registers: multiples of 8 from 24 to 256", name, count));
+  Thread& thread = *current_;
+  Block& block = *thread.block;
+  unsigned& held = block.warp_registers[thread.warp->index];
+  collect(name, nullptr, [&](Warp&) {
+    if (increase ? count < held : count > held) fault(fmt::format("{} to {} registers, and the warp holds {}", name, count, held));
+    if (increase) return;
+    block.free_registers += static_cast<int>((held - count) * 32);
+    held = count;
+    wake(block.waiting_for_registers);
+  });
+  if (!increase) return;
+  while (held < count && block.free_registers < static_cast<int>((count - held) * 32)) {
+    block.waiting_for_registers.push_back(&thread);
+    park(WaitsFor::registers, count);
+  }
+  if (held == count) return;  // another lane has taken them for the warp
+  block.free_registers -= static_cast<int>((count - held) * 32);
+  held = count;
+}
+
+}  // namespace moe_tune::emulator

@@ -1,0 +1,92 @@
+#include "runtime/emulator/shadow.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace moe_tune::emulator {
+
+namespace {
+
+constexpr std::array<const char*, 14> names = {
+    "nothing",    "load",           "store",           "atomic",   "ldmatrix",    "stmatrix", "cp.async",
+    "cp.async.bulk load", "cp.async.bulk store", "tensor load", "tensor store", "wgmma", "st.async", "mbarrier operation"};
+
+}  // namespace
+
+const char* to_string(Touch touch) { return names[static_cast<std::size_t>(touch)]; }
+
+bool is_async(Touch touch) {
+  switch (touch) {
+    case Touch::bulk_load:
+    case Touch::bulk_store:
+    case Touch::tensor_load:
+    case Touch::tensor_store:
+    case Touch::warpgroup_mma:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, const Access& access) {
+  std::optional<Conflict> conflict;
+  const bool async = is_async(access.touch);
+  for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
+    Cell& cell = cells_[i];
+    const Mark& write = cell.write;
+    const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
+    if (!conflict && write.epoch != 0 && !atomics) {
+      const bool ordered = access.seen->includes(write.agent, write.epoch);
+      const bool needs_fence = async && !is_async(write.touch);
+      if (!ordered || (needs_fence && !access.fenced->includes(write.agent, write.epoch))) {
+        conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
+      }
+    }
+    // A read that this one is ordered after adds nothing: whoever is ordered after this one is ordered after both. Where four
+    // unordered readers are not enough, one is forgotten, another one in every word.
+    Mark* free = nullptr;
+    for (Mark& mark : cell.reads) {
+      if (mark.epoch == 0 || mark.agent == access.agent || access.seen->includes(mark.agent, mark.epoch)) {
+        free = &mark;
+        break;
+      }
+    }
+    if (free == nullptr) free = &cell.reads[replaced_++ % most_readers];
+    *free = {access.epoch, static_cast<std::uint16_t>(access.agent), access.touch};
+  }
+  return conflict;
+}
+
+std::optional<Conflict> Shadow::write(std::size_t offset, std::size_t bytes, const Access& access) {
+  std::optional<Conflict> conflict;
+  const bool async = is_async(access.touch);
+  for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
+    Cell& cell = cells_[i];
+    const Mark& write = cell.write;
+    const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
+    if (!conflict && write.epoch != 0 && !atomics) {
+      const bool ordered = access.seen->includes(write.agent, write.epoch);
+      const bool needs_fence = async && !is_async(write.touch);
+      if (!ordered || (needs_fence && !access.fenced->includes(write.agent, write.epoch))) {
+        conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
+      }
+    }
+    for (const Mark& read : cell.reads) {
+      if (conflict || read.epoch == 0) break;
+      const bool both_atomic = read.touch == Touch::atomic && access.touch == Touch::atomic;
+      if (!both_atomic && !access.seen->includes(read.agent, read.epoch)) {
+        conflict = Conflict{i * 4, read.touch, read.agent, read.epoch, false};
+      }
+    }
+    cell = Cell{};
+    cell.write = {access.epoch, static_cast<std::uint16_t>(access.agent), access.touch};
+  }
+  return conflict;
+}
+
+void Shadow::clear(std::size_t offset, std::size_t bytes) {
+  std::fill(cells_.begin() + static_cast<std::ptrdiff_t>(offset / 4),
+            cells_.begin() + static_cast<std::ptrdiff_t>((offset + bytes + 3) / 4), Cell{});
+}
+
+}  // namespace moe_tune::emulator
