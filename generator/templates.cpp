@@ -18,8 +18,9 @@ const TemplateFile& find_template(std::string_view path, std::span<const Templat
 }
 
 void append(std::string_view path, std::span<const TemplateFile> files, std::set<std::string_view>& seen, std::string& out) {
+  if (seen.contains(path)) return;
   const TemplateFile& file = find_template(path, files);
-  if (!seen.insert(file.path).second) return;
+  seen.insert(file.path);
   std::string body;
   for (std::size_t begin = 0; begin < file.text.size();) {
     std::size_t end = file.text.find('\n', begin);

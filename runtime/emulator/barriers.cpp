@@ -62,12 +62,14 @@ void GridRun::cluster_wait() {
 
 void GridRun::set_registers(unsigned count, bool increase) {
   const char* name = increase ? "setmaxnreg.inc" : "setmaxnreg.dec";
-  if (count % 8 != 0 || count < 24 || count > 256) fault(fmt::format("{} to {} registers: multiples of 8 from 24 to 256", name, count));
+  if (count % 8 != 0 || count < 24 || count > 256)
+    fault(fmt::format("{} to {} registers: multiples of 8 from 24 to 256", name, count));
   Thread& thread = *current_;
   Block& block = *thread.block;
   unsigned& held = block.warp_registers[thread.warp->index];
   collect(name, nullptr, [&](Warp&) {
-    if (increase ? count < held : count > held) fault(fmt::format("{} to {} registers, and the warp holds {}", name, count, held));
+    if (increase ? count < held : count > held)
+      fault(fmt::format("{} to {} registers, and the warp holds {}", name, count, held));
     if (increase) return;
     block.free_registers += static_cast<int>((held - count) * 32);
     held = count;

@@ -2,9 +2,9 @@
 //
 // An agent is whatever does things in an order of its own: a thread, the cp.async copies of a thread, its bulk copies, the wgmmas
 // of a warpgroup, the phases of an mbarrier. The epochs of an agent count what others can wait for: a barrier that the thread
-// arrives at, a committed group, a completed phase. An access is stamped with its agent and epoch; another access is ordered after
-// it when its thread knows that epoch of that agent. Knowledge moves through barriers, waits, and release and acquire alone, so an
-// access that is ordered only by luck is found in every schedule, not just in the unlucky one.
+// arrives at, a committed group, a completed phase. An access is stamped with its agent and epoch; another access is ordered
+// after it when its thread knows that epoch of that agent. Knowledge moves through barriers, waits, and release and acquire
+// alone, so an access that is ordered only by luck is found in every schedule, not just in the unlucky one.
 #pragma once
 
 #include <array>

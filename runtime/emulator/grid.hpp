@@ -26,7 +26,8 @@ struct Thread;
 struct Warp;
 struct Warpgroup;
 
-/// Knowledge that arrivals bring together and waiters take: ordinary, and what proxy fences made visible to asynchronous accesses.
+/// Knowledge that arrivals bring together and waiters take: ordinary, and what proxy fences made visible to asynchronous
+/// accesses.
 struct Meeting {
   explicit Meeting(std::size_t agents = 0) : seen(agents), fenced(agents) {}
   Gathering seen;
@@ -46,11 +47,11 @@ struct Mbarrier {
   Block* block = nullptr;
   std::uint32_t address = 0;
   Agent agent = 0;
-  unsigned count = 0;    // arrivals of a phase
-  unsigned pending = 0;  // arrivals that the phase still waits for
+  unsigned count = 0;      // arrivals of a phase
+  unsigned pending = 0;    // arrivals that the phase still waits for
   std::int64_t bytes = 0;  // that it still waits for; may be negative for a while
-  Epoch phase = 0;       // complete phases, over all barriers that had this agent
-  unsigned parity = 0;   // of the phase that is open
+  Epoch phase = 0;         // complete phases, over all barriers that had this agent
+  unsigned parity = 0;     // of the phase that is open
   Meeting meeting;
   Knowledge seen, fenced;  // of all complete phases
   std::vector<Thread*> waiting;
@@ -58,10 +59,10 @@ struct Mbarrier {
 
 /// A sequence of groups of asynchronous operations, waited for oldest first.
 struct Groups {
-  Epoch open = 1;                  // epoch of operations issued now
-  std::vector<Epoch> ends;         // the last epoch of every committed group
+  Epoch open = 1;                   // epoch of operations issued now
+  std::vector<Epoch> ends;          // the last epoch of every committed group
   std::map<Epoch, int> unfinished;  // operations by epoch
-  Epoch needed = 0;                // somebody waits for all epochs up to this
+  Epoch needed = 0;                 // somebody waits for all epochs up to this
 
   bool finished(Epoch epoch) const { return unfinished.empty() || unfinished.begin()->first > epoch; }
   /// The epoch up to which waiting for all but `pending` groups waits; 0: for nothing.
@@ -76,8 +77,8 @@ struct Groups {
 /// Work that the hardware does by itself, at a time of its own.
 struct AsyncWork {
   Thread* issuer = nullptr;
-  Groups* groups = nullptr;  // that it belongs to; null for work that an mbarrier tells of
-  Epoch epoch = 0;           // in groups
+  Groups* groups = nullptr;       // that it belongs to; null for work that an mbarrier tells of
+  Epoch epoch = 0;                // in groups
   Groups* read_groups = nullptr;  // the same for what it reads
   Mbarrier* mbarrier = nullptr;
   std::uint64_t copy = 0;        // number of a cp.async among its thread's
@@ -144,9 +145,9 @@ struct Warpgroup {
   const WarpgroupMma* argument[128] = {};
   std::vector<Thread*> threads;
   Groups groups;
-  std::deque<AsyncWork*> in_order;  // its multiplications, executed in this order
+  std::deque<AsyncWork*> in_order;                     // its multiplications, executed in this order
   std::map<const float*, int> accumulators_in_flight;  // of its first thread
-  bool fenced = false;              // since accumulators could last be touched
+  bool fenced = false;                                 // since accumulators could last be touched
   std::vector<Thread*> waiting;
   Epoch known_epoch = 0;  // that the last wait was for
   Knowledge known;        // of whoever has waited for it

@@ -125,7 +125,8 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       thread.block = block.get();
       thread.lane = i % 32;
       thread.seen = thread.fenced = slot_knowledge_[block->slot * launch_.threads + i];
-      for (auto [groups, own] : {std::pair(&thread.copies, Own::copies), {&thread.bulk_reads, Own::bulk_reads},
+      for (auto [groups, own] : {std::pair(&thread.copies, Own::copies),
+                                 {&thread.bulk_reads, Own::bulk_reads},
                                  {&thread.bulk_writes, Own::bulk_writes}}) {
         groups->open = thread.seen.own(own) + 1;
       }
@@ -194,7 +195,8 @@ void GridRun::finish_cluster(Cluster& cluster) {
     for (const auto& warpgroup : block->warpgroups) {
       warpgroup_epochs_[warpgroup->agent - first_warpgroup_agent_] = warpgroup->groups.open;
     }
-    for (const auto& [address, barrier] : block->mbarriers) mbarrier_phases_[barrier.agent - first_mbarrier_agent_] = barrier.phase;
+    for (const auto& [address, barrier] : block->mbarriers)
+      mbarrier_phases_[barrier.agent - first_mbarrier_agent_] = barrier.phase;
   }
 }
 
@@ -206,7 +208,8 @@ Thread* GridRun::next_thread() {
   Warp& warp = **chosen;
   unsigned lanes = warp.ready_lanes;
   if (random_order_) {
-    for (std::uint32_t skip = random_below(static_cast<std::uint32_t>(std::popcount(lanes))); skip > 0; --skip) lanes &= lanes - 1;
+    for (std::uint32_t skip = random_below(static_cast<std::uint32_t>(std::popcount(lanes))); skip > 0; --skip)
+      lanes &= lanes - 1;
   }
   const int lane = reverse_order_ ? std::bit_width(lanes) - 1 : std::countr_zero(lanes);
   return warp.threads[static_cast<std::size_t>(lane)];
@@ -291,7 +294,8 @@ void GridRun::collect(const char* name, const void* argument, const std::functio
   if (warp.exited != 0) fault(fmt::format("{} needs all 32 lanes of the warp, and lanes {:#010x} have ended", name, warp.exited));
   if (open.name == nullptr) open.name = name;
   if (std::string_view(open.name) != name) {
-    fault(fmt::format("is at {} while other lanes of its warp are at {}: all 32 must come to the same instruction", name, open.name));
+    fault(fmt::format("is at {} while other lanes of its warp are at {}: all 32 must come to the same instruction", name,
+                      open.name));
   }
   open.argument[thread.lane] = argument;
   if (++open.arrived < 32) {
@@ -306,9 +310,7 @@ void GridRun::collect(const char* name, const void* argument, const std::functio
   for (Thread* other : warp.threads) make_ready(*other);
 }
 
-bool GridRun::chance(double probability) {
-  return static_cast<double>(random_() >> 11) < probability * 0x1p53;
-}
+bool GridRun::chance(double probability) { return static_cast<double>(random_() >> 11) < probability * 0x1p53; }
 
 std::uint32_t GridRun::random_below(std::uint32_t limit) { return static_cast<std::uint32_t>((random_() >> 32) * limit >> 32); }
 

@@ -45,6 +45,7 @@ class GridRun final : public Machine {
   void load_global(const void* address, void* value, unsigned bytes, const char* name) override;
   void store_global(void* address, const void* value, unsigned bytes, const char* name) override;
   unsigned atomic_global(Atomic operation, void* address, unsigned operand, unsigned compare, Order order) override;
+  void check_aligned(const void* address, unsigned alignment, const char* name) override;
   void thread_fence() override;
 
   unsigned shared_base() override;
@@ -224,7 +225,7 @@ class GridRun final : public Machine {
   std::vector<ThreadKnowledge> slot_knowledge_;  // of the thread that had the slot before: epochs go on
   std::vector<Epoch> mbarrier_phases_;           // the same for mbarriers
   std::vector<Epoch> warpgroup_epochs_;
-  std::vector<unsigned> waiting_clusters_;       // first blocks, next one last
+  std::vector<unsigned> waiting_clusters_;          // first blocks, next one last
   std::vector<std::unique_ptr<Cluster>> clusters_;  // by slot; null when free
   unsigned blocks_running_ = 0;
 

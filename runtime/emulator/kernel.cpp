@@ -103,27 +103,31 @@ std::string find_host_compiler() {
       begin = end + 1;
     }
   }
-  throw EnvironmentError(fmt::format(
-      "the emulator builds kernels with a C++20 compiler of this machine, and there is none (tried {}). Install g++ or clang++, or "
-      "name one in MOE_TUNE_HOST_CXX",
-      fmt::join(names, ", ")));
+  throw EnvironmentError(
+      fmt::format("the emulator builds kernels with a C++20 compiler of this machine, and there is none (tried {}). Install g++ "
+                  "or clang++, or "
+                  "name one in MOE_TUNE_HOST_CXX",
+                  fmt::join(names, ", ")));
 }
 
 std::string host_source(std::string_view cuda_source) {
   std::string out;
   std::set<std::string_view> seen;
   bool skipping = false;
+  bool twins = false;
   for (std::size_t begin = 0; begin < cuda_source.size();) {
     const std::size_t end = std::min(cuda_source.find('\n', begin), cuda_source.size());
     const std::string_view line = cuda_source.substr(begin, end - begin);
     begin = end + 1;
     if (const std::string_view path = section_path(line); !path.empty()) {
       skipping = path.starts_with("ptx/");
+      twins = twins || skipping;
       if (skipping) out += inline_template(path, embedded_twins(), seen);
+      seen.insert(path);  // twins include other sections too, which are above them as they are
     }
     if (!skipping) fmt::format_to(std::back_inserter(out), "{}\n", line);
   }
-  if (seen.empty()) {
+  if (!twins) {
     throw UsageError("this source has no section of templates/ptx/: the emulator runs what moe-tune emits, sections marked");
   }
   return out;

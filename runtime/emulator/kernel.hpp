@@ -20,8 +20,8 @@ std::string host_source(std::string_view cuda_source);
 /// The machine code of a source, loaded into this process. One launch runs in it at a time; others wait.
 class Kernel {
  public:
-  /// Compiles and loads. Throws EnvironmentError when there is no compiler, UsageError with its messages when the compiler refuses
-  /// the source.
+  /// Compiles and loads. Throws EnvironmentError when there is no compiler, UsageError with its messages when the compiler
+  /// refuses the source.
   explicit Kernel(std::string_view cuda_source);
   ~Kernel();
   Kernel(const Kernel&) = delete;

@@ -62,7 +62,8 @@ void GridRun::mbarrier_invalidate(unsigned address) {
 
 void GridRun::arrive(Mbarrier& barrier, unsigned arrivals, std::int64_t expected_bytes, const char* name) {
   barrier.bytes += expected_bytes;
-  if (barrier.bytes > most_bytes) fault(fmt::format("{}: {} bytes expected by one phase; at most {}", name, barrier.bytes, most_bytes));
+  if (barrier.bytes > most_bytes)
+    fault(fmt::format("{}: {} bytes expected by one phase; at most {}", name, barrier.bytes, most_bytes));
   if (arrivals > barrier.pending) {
     fault(fmt::format("{}: phase {} of the mbarrier at {:#x} of block {} has all its {} arrivals already", name, barrier.parity,
                       barrier.address, barrier.block->index, barrier.count));

@@ -21,7 +21,8 @@ std::string place_in(const Allocation& allocation, std::uint64_t address, std::s
 
 }  // namespace
 
-GridRun::SharedPlace GridRun::data_place(std::uint32_t address, std::size_t bytes, std::size_t alignment, const char* name) const {
+GridRun::SharedPlace GridRun::data_place(std::uint32_t address, std::size_t bytes, std::size_t alignment,
+                                         const char* name) const {
   const SharedPlace place = shared_place(address, bytes, alignment, name);
   const std::uint32_t local = shared_window + place.offset;
   const auto next = place.block->mbarriers.lower_bound(local < 7 ? 0 : local - 7);
@@ -45,8 +46,8 @@ GridRun::SharedPlace GridRun::shared_place(std::uint32_t address, std::size_t by
     if (block->live_threads == 0) fault(fmt::format("{}: block {}, whose shared memory it names, has ended", name, block->index));
   }
   if (local < shared_window || local - shared_window + bytes > block->shared.size()) {
-    fault(fmt::format("{} of {} bytes at shared address {:#x}: outside the {} bytes from {:#x} of its block's shared memory", name,
-                      bytes, local, block->shared.size(), shared_window));
+    fault(fmt::format("{} of {} bytes at shared address {:#x}: outside the {} bytes from {:#x} of its block's shared memory",
+                      name, bytes, local, block->shared.size(), shared_window));
   }
   if (local % alignment != 0) {
     fault(fmt::format("{} at shared address {:#x}, which is not a multiple of {}", name, local, alignment));
@@ -181,6 +182,11 @@ unsigned GridRun::atomic_global(Atomic operation, void* address, unsigned operan
     }
   }
   return old;
+}
+
+void GridRun::check_aligned(const void* address, unsigned alignment, const char* name) {
+  const auto value = reinterpret_cast<std::uint64_t>(address);
+  if (value % alignment != 0) fault(fmt::format("{} at {:#x}, which is not a multiple of {}", name, value, alignment));
 }
 
 void GridRun::thread_fence() {

@@ -36,7 +36,8 @@ std::string GridRun::describe_agent(Agent agent) const {
     if (!cluster) continue;
     for (const auto& block : cluster->blocks) {
       for (const auto& [address, barrier] : block->mbarriers) {
-        if (barrier.agent == agent) return fmt::format("a copy that the mbarrier at {:#x} of block {} tells of", address, block->index);
+        if (barrier.agent == agent)
+          return fmt::format("a copy that the mbarrier at {:#x} of block {} tells of", address, block->index);
       }
     }
   }
@@ -56,9 +57,9 @@ std::string GridRun::describe_wait(const Thread& thread) const {
       return "is ready";
     case WaitsFor::lanes:
       return fmt::format("waits in {} for the other lanes of its warp or warpgroup",
-                         thread.warp->collective.name != nullptr ? thread.warp->collective.name
+                         thread.warp->collective.name != nullptr   ? thread.warp->collective.name
                          : thread.warp->warpgroup->name != nullptr ? thread.warp->warpgroup->name
-                                                                    : "a collective instruction");
+                                                                   : "a collective instruction");
     case WaitsFor::barrier: {
       const NamedBarrier& barrier = thread.block->barriers[detail];
       return fmt::format("waits at barrier {}: {} of {} threads have arrived", detail, barrier.arrived, barrier.expected);

@@ -7,9 +7,20 @@ namespace moe_tune::emulator {
 
 namespace {
 
-constexpr std::array<const char*, 14> names = {
-    "nothing",    "load",           "store",           "atomic",   "ldmatrix",    "stmatrix", "cp.async",
-    "cp.async.bulk load", "cp.async.bulk store", "tensor load", "tensor store", "wgmma", "st.async", "mbarrier operation"};
+constexpr std::array<const char*, 14> names = {"nothing",
+                                               "load",
+                                               "store",
+                                               "atomic",
+                                               "ldmatrix",
+                                               "stmatrix",
+                                               "cp.async",
+                                               "cp.async.bulk load",
+                                               "cp.async.bulk store",
+                                               "tensor load",
+                                               "tensor store",
+                                               "wgmma",
+                                               "st.async",
+                                               "mbarrier operation"};
 
 }  // namespace
 

@@ -110,7 +110,8 @@ void GridRun::issue(Warpgroup& warpgroup) {
     fault(fmt::format("{}: the threads of warpgroup {} give different instructions, descriptors or scale-d", wgmma_name,
                       warpgroup.index));
   }
-  // Registers that the threads may have touched since need a fence; a chain on the same accumulators needs none between its links.
+  // Registers that the threads may have touched since need a fence; a chain on the same accumulators needs none between its
+  // links.
   const bool chained = warpgroup.accumulators_in_flight.contains(first.d);
   if (!warpgroup.fenced && (!chained || first.a != nullptr)) {
     fault(fmt::format("{}: no wgmma.fence since the registers it uses could last be touched", wgmma_name));

@@ -57,6 +57,7 @@ class Machine {
   virtual void load_global(const void* address, void* value, unsigned bytes, const char* name) = 0;
   virtual void store_global(void* address, const void* value, unsigned bytes, const char* name) = 0;
   virtual unsigned atomic_global(Atomic operation, void* address, unsigned operand, unsigned compare, Order order) = 0;
+  virtual void check_aligned(const void* address, unsigned alignment, const char* name) = 0;
   virtual void thread_fence() = 0;
 
   // Shared memory, of this block or (cluster addresses) of another of the cluster.

@@ -25,6 +25,8 @@ MOE_DEVICE float unpack(u16 bits) {
 }
 
 MOE_DEVICE float fused_multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+MOE_DEVICE float exp2_approx(float x) { return __builtin_exp2f(x); }
+MOE_DEVICE float reciprocal_approx(float x) { return 1.0f / x; }
 MOE_DEVICE u32 float_bits(float value) { return __builtin_bit_cast(u32, value); }
 
 }  // namespace moe_tune::ptx

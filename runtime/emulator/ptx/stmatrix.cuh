@@ -5,19 +5,19 @@
 
 namespace moe_tune::ptx {
 
-MOE_DEVICE void stmatrix_x4(u32 shared_address, const u32 (&fragment)[4]) {
+MOE_DEVICE void stmatrix_x4(const u32 (&fragment)[4], u32 shared_address) {
   machine().store_matrices(fragment, 4, false, shared_address);
 }
 
-MOE_DEVICE void stmatrix_x4_transposed(u32 shared_address, const u32 (&fragment)[4]) {
+MOE_DEVICE void stmatrix_x4_transposed(const u32 (&fragment)[4], u32 shared_address) {
   machine().store_matrices(fragment, 4, true, shared_address);
 }
 
-MOE_DEVICE void stmatrix_x2(u32 shared_address, const u32 (&fragment)[2]) {
+MOE_DEVICE void stmatrix_x2(const u32 (&fragment)[2], u32 shared_address) {
   machine().store_matrices(fragment, 2, false, shared_address);
 }
 
-MOE_DEVICE void stmatrix_x2_transposed(u32 shared_address, const u32 (&fragment)[2]) {
+MOE_DEVICE void stmatrix_x2_transposed(const u32 (&fragment)[2], u32 shared_address) {
   machine().store_matrices(fragment, 2, true, shared_address);
 }
 
