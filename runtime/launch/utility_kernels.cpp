@@ -116,10 +116,4 @@ double UtilityKernels::mma_ceiling(DType dtype, int iterations, CUstream stream)
   return static_cast<double>(sm_count_) * (abi::mma_threads / 32) * iterations * abi::mma_per_iteration * mma_flops;
 }
 
-double row_tolerance(DType dtype) {
-  const double half_ulp = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
-  constexpr double summation = 0x1p-12;
-  return half_ulp + summation;
-}
-
 }  // namespace moe_tune

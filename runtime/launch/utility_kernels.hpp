@@ -5,28 +5,15 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "moe_tune/problem.hpp"
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/module.hpp"
 #include "runtime/launch/device_memory.hpp"
+#include "runtime/reference/comparison.hpp"
 #include "templates/abi/grouped_gemm.cuh"
 
 namespace moe_tune {
-
-/// What the comparison of an output with the float32 reference found. Errors are relative to the row: for row r,
-/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square. NaN or an unwritten element fails, and
-/// so does a row that the problem does not define but that was written: its error is infinite.
-struct Comparison {
-  double max_row_error = 0;          ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
-  double max_element_error = 0;      ///< worst |y - ref| / rms(ref row); infinity for NaN
-  std::int64_t bad_rows = 0;         ///< rows over the tolerance, NaN included
-  int first_bad_row = -1;            ///< smallest such row of the output
-  std::vector<double> expert_error;  ///< (E) worst row error of each expert's rows
-
-  bool pass() const { return bad_rows == 0; }
-};
 
 /// All utility kernels, compiled for the device of the current context and loaded there. Methods are thread-safe, work in order
 /// on `stream`, which belongs to that context, and are asynchronous unless they say that they wait. They throw EnvironmentError
@@ -78,9 +65,5 @@ class UtilityKernels {
   TypedKernels fp16_;
   CUfunction stream_read_;
 };
-
-/// Row tolerance of the comparison for outputs rounded once to `dtype`: no element is rounded by more than half a unit in the
-/// last place, so neither is the row, plus what the order of float32 additions may change.
-double row_tolerance(DType dtype);
 
 }  // namespace moe_tune

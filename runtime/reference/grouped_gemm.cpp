@@ -10,51 +10,11 @@
 
 #include "moe_tune/error.hpp"
 #include "runtime/reference/half.hpp"
+#include "runtime/reference/routed_rows.hpp"
 
 namespace moe_tune {
 
 namespace {
-
-std::int64_t integer_at(const void* values, bool is_64, std::int64_t i) {
-  return is_64 ? static_cast<const std::int64_t*>(values)[i] : static_cast<const std::int32_t*>(values)[i];
-}
-
-/// A row as the problem means it: device data resolved.
-struct Row {
-  int expert;
-  int source;  ///< row of x; -1 reads as zeros
-  int target;  ///< row of the output; -1 is not stored
-};
-
-struct Rows {
-  std::vector<Row> rows;  ///< in expert order
-  unsigned status = 0;
-};
-
-Row resolve_row(const Problem& problem, const abi::GroupedGemmArgs& args, int expert, int row, unsigned& status) {
-  if (!problem.permute_x && !problem.permute_y) return {expert, row, row};
-  std::int64_t slot = integer_at(args.gather_indices, args.gather_indices_64, row);
-  if (slot < 0 || slot >= args.M) {
-    status |= abi::status_bad_gather_index;
-    slot = -1;
-  }
-  const int valid_slot = static_cast<int>(slot);
-  if (problem.permute_y) return {expert, row, valid_slot};
-  return {expert, valid_slot < 0 ? -1 : valid_slot / problem.top_k, row};
-}
-
-Rows resolve_rows(const Problem& problem, const abi::GroupedGemmArgs& args) {
-  Rows result;
-  for (int expert = 0; expert < problem.E; ++expert) {
-    const std::int64_t size = integer_at(args.m_sizes, args.m_sizes_64, expert);
-    const std::int64_t left = args.M - static_cast<std::int64_t>(result.rows.size());
-    if (size < 0 || size > left) result.status |= abi::status_bad_m_sizes;
-    for (std::int64_t i = 0; i < std::min(size, left); ++i) {
-      result.rows.push_back(resolve_row(problem, args, expert, static_cast<int>(result.rows.size()), result.status));
-    }
-  }
-  return result;
-}
 
 template <class Real>
 std::vector<Real> unpack_row(const void* base, std::int64_t row, std::int64_t row_bytes, int count, DType dtype) {
@@ -101,7 +61,7 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
     throw UsageError(fmt::format("the reference's output has {} elements; M = {} rows of N = {} were expected", output.size(),
                                  args.M, problem.N));
   }
-  const Rows resolved = resolve_rows(problem, args);
+  const ResolvedRows resolved = resolve_rows(problem, args);
   std::vector<std::vector<Real>> x(resolved.rows.size());
   parallel_for(static_cast<int>(x.size()), threads, [&](int i) {
     const int source = resolved.rows[i].source;
@@ -113,7 +73,7 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
     int expert = -1;
     std::vector<Real> w;
     for (std::size_t i = 0; i < x.size(); ++i) {
-      const Row& row = resolved.rows[i];
+      const RoutedRow& row = resolved.rows[i];
       if (row.target < 0) continue;
       if (row.expert != expert) {
         expert = row.expert;

@@ -39,8 +39,6 @@ CapturedGraph::~CapturedGraph() {
   MOE_TUNE_FIND(cuGraphDestroy).result(graph_);
 }
 
-void CapturedGraph::launch(CUstream stream) const {
-  MOE_TUNE_FIND(cuGraphLaunch)(executable_, stream);
-}
+void CapturedGraph::launch(CUstream stream) const { MOE_TUNE_FIND(cuGraphLaunch)(executable_, stream); }
 
 }  // namespace moe_tune::test

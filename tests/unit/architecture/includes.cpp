@@ -30,7 +30,7 @@ std::vector<std::string_view> with(std::vector<std::string_view> folders, std::i
 const std::vector<Rule>& rules() {
   static const std::vector<std::string_view> db = with(generator_headers, {"tuning_db/"});
   static const std::vector<std::string_view> jit = with(db, {"runtime/jit/"});
-  static const std::vector<std::string_view> launch = with(jit, {"runtime/launch/", "templates/abi/"});
+  static const std::vector<std::string_view> launch = with(jit, {"runtime/launch/", "runtime/reference/", "templates/abi/"});
   static const std::vector<std::string_view> ops = with(launch, {"runtime/ops/", "moe_tune/", "moe_tune.h"});
   static const std::vector<Rule> all = {
       {"generator/", generator_headers},
@@ -38,10 +38,10 @@ const std::vector<Rule>& rules() {
       {"tuning_db/", db},
       {"runtime/jit/", jit},
       {"runtime/launch/", launch},
-      {"runtime/emulator/", with(launch, {"runtime/emulator/", "runtime/reference/"})},
+      {"runtime/emulator/", with(launch, {"runtime/emulator/"})},
       {"runtime/ops/", ops},
-      {"runtime/tune/", with(ops, {"runtime/tune/", "runtime/reference/"})},
-      {"runtime/blocks/", with(ops, {"runtime/blocks/", "runtime/reference/"})},
+      {"runtime/tune/", with(ops, {"runtime/tune/", "runtime/emulator/"})},
+      {"runtime/blocks/", with(ops, {"runtime/blocks/"})},
       {"runtime/include/", {"moe_tune/", "moe_tune.h"}},
       {"tools/", with(ops, {"runtime/tune/", "tools/"})},
   };

@@ -1,0 +1,137 @@
+#include "runtime/emulator/forward_kernel.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "generator/constraints.hpp"
+#include "generator/support/checked.hpp"
+#include "runtime/reference/grouped_gemm.hpp"
+#include "runtime/reference/half.hpp"
+#include "runtime/reference/random.hpp"
+
+namespace moe_tune::emulator {
+
+namespace {
+
+constexpr std::byte poison{0xff};
+
+void fill_random(std::uint16_t* target, std::int64_t first, std::int64_t count, float scale, std::uint32_t seed, DType dtype) {
+  for (std::int64_t i = first; i < first + count; ++i) {
+    target[i] = from_float(random_normal(seed, static_cast<std::uint64_t>(i)) * scale, dtype);
+  }
+}
+
+Allocation& upload_integers(GlobalMemory& memory, const char* name, const std::vector<std::int64_t>& values, bool as_64) {
+  const std::vector<std::int32_t> narrow_values(values.begin(), values.end());
+  return as_64 ? memory.upload<std::int64_t>(name, values) : memory.upload<std::int32_t>(name, narrow_values);
+}
+
+}  // namespace
+
+ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, WeightLayout layout)
+    : ForwardKernel(problem, config, emit_forward(problem, config, layout)) {}
+
+ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, std::string_view cuda_source)
+    : problem_(problem), config_(config), kernel_(cuda_source) {}
+
+void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, std::uint64_t seed) const {
+  if (args.M == 0) return;
+  Launch launch;
+  launch.blocks = static_cast<unsigned>(sm_count * config_.ctas_per_sm);
+  launch.threads = static_cast<unsigned>(threads_per_block(config_));
+  launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
+  launch.seed = seed;
+  emulator::run(memory, launch, kernel_, forward_kernel_name, args);
+}
+
+ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
+  const Problem& p = spec_.problem;
+  const std::int64_t M = spec_.M();
+  const std::int64_t x_rows = p.permute_x ? spec_.tokens : M;
+  const std::int64_t x_stride = p.K + spec_.x_padding;
+  const std::int64_t w_row_stride = p.K + spec_.w_row_padding;
+  const std::int64_t w_stride = p.N * w_row_stride + spec_.w_expert_padding;
+  const auto bytes = [](std::int64_t elements) { return static_cast<std::size_t>(elements) * 2; };
+
+  // Without the padding after the last row: nothing may touch it.
+  Allocation& x = memory_.allocate("x", bytes(x_rows == 0 ? 0 : (x_rows - 1) * x_stride + p.K), Use::read_only);
+  fill_random(x.as<std::uint16_t>().data(), 0, static_cast<std::int64_t>(x.bytes / 2), 1.0f, spec_.seed, p.dtype);
+  Allocation& w = memory_.allocate("w", bytes((p.E - 1) * w_stride + (p.N - 1) * w_row_stride + p.K), Use::read_only);
+  for (int expert = 0; expert < p.E; ++expert) {
+    if (spec_.m_sizes[static_cast<std::size_t>(expert)] <= 0) continue;
+    // Outputs of about unit size, as a layer's are.
+    fill_random(w.as<std::uint16_t>().data(), expert * w_stride, (p.N - 1) * w_row_stride + p.K,
+                1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000, p.dtype);
+  }
+  y_ = &memory_.allocate("y", bytes(M == 0 ? 0 : (M - 1) * y_stride() + p.N), Use::read_write);
+  status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
+  Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);
+  Allocation& gather_indices = upload_integers(memory_, "gather_indices", spec_.gather_indices, spec_.gather_indices_64);
+  Allocation& topk_weights =
+      memory_.allocate("topk_weights", static_cast<std::size_t>(M) * (spec_.topk_weights_f32 ? 4 : 2), Use::read_only);
+  if (spec_.topk_weights_f32) {
+    for (std::size_t i = 0; i < topk_weights.as<float>().size(); ++i) {
+      topk_weights.as<float>()[i] = 0.25f + 0.001f * static_cast<float>(i % 1009);
+    }
+  } else {
+    fill_random(topk_weights.as<std::uint16_t>().data(), 0, M, 1.0f, spec_.seed + 2000, p.dtype);
+  }
+
+  args_.x = x.get();
+  args_.w = w.get();
+  args_.y = y_->get();
+  args_.m_sizes = m_sizes.get();
+  args_.gather_indices = gather_indices.get();
+  args_.topk_weights = topk_weights.get();
+  args_.status = static_cast<unsigned*>(status_->get());
+  args_.w_expert_bytes = w_stride * 2;
+  args_.x_row_bytes = narrow<int>(x_stride * 2, "bytes of a row of x");
+  args_.w_row_bytes = narrow<int>(w_row_stride * 2, "bytes of a row of w");
+  args_.y_row_bytes = narrow<int>(y_stride() * 2, "bytes of a row of y");
+  args_.M = spec_.M();
+  args_.m_sizes_64 = spec_.m_sizes_64;
+  args_.gather_indices_64 = spec_.gather_indices_64;
+  args_.topk_weights_f32 = spec_.topk_weights_f32;
+  host_args_ = args_;
+  host_args_.x = x.data;
+  host_args_.w = w.data;
+  host_args_.y = y_->data;
+  host_args_.m_sizes = m_sizes.data;
+  host_args_.gather_indices = gather_indices.data;
+  host_args_.topk_weights = topk_weights.data;
+  reference_.resize(static_cast<std::size_t>(M * p.N));
+  expected_status_ = reference_forward(p, host_args_, std::span<float>(reference_));
+}
+
+unsigned ForwardCase::run(const ForwardKernel& kernel, std::uint64_t seed) {
+  std::fill_n(y_->data, y_->bytes, poison);
+  status_->as<unsigned>()[0] = 0;
+  kernel.launch(memory_, args_, seed);
+  return status_->as<unsigned>()[0];
+}
+
+Comparison ForwardCase::compare() const {
+  Comparison result = compare_rows(spec_.problem, host_args_, reference_, row_tolerance(spec_.problem.dtype));
+  for (int row = 0; row + 1 < spec_.M(); ++row) {
+    const std::byte* padding = y_->data + (row * y_stride() + spec_.problem.N) * 2;
+    if (std::all_of(padding, padding + spec_.y_padding * 2, [](std::byte b) { return b == poison; })) continue;
+    ++result.bad_rows;
+    if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
+    result.max_row_error = std::numeric_limits<double>::infinity();
+  }
+  return result;
+}
+
+std::vector<std::uint16_t> ForwardCase::y() const {
+  std::vector<std::uint16_t> rows;
+  const auto columns = static_cast<std::size_t>(spec_.problem.N);
+  for (int row = 0; row < spec_.M(); ++row) {
+    const auto* first = y_->as<std::uint16_t>().data() + row * y_stride();
+    rows.insert(rows.end(), first, first + columns);
+  }
+  return rows;
+}
+
+}  // namespace moe_tune::emulator

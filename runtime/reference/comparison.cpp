@@ -1,0 +1,79 @@
+#include "runtime/reference/comparison.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "runtime/reference/half.hpp"
+#include "runtime/reference/routed_rows.hpp"
+
+namespace moe_tune {
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+struct RowErrors {
+  double row;
+  double element;
+};
+
+RowErrors judge_row(const std::uint16_t* y, std::span<const float> reference, DType dtype) {
+  double difference = 0;
+  double size = 0;
+  double largest = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double error = static_cast<double>(to_float(y[i], dtype)) - reference[i];
+    difference += error * error;
+    size += static_cast<double>(reference[i]) * reference[i];
+    largest = std::max(largest, error * error);
+  }
+  // A NaN anywhere is a NaN in the difference, which makes both errors infinite; so does any error against an all-zero row.
+  if (difference == 0) return {0, 0};
+  const double row = std::sqrt(difference / size);
+  if (!std::isfinite(row)) return {infinity, infinity};
+  return {row, std::sqrt(largest * static_cast<double>(reference.size()) / size)};
+}
+
+}  // namespace
+
+double row_tolerance(DType dtype) {
+  const double half_ulp = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  constexpr double summation = 0x1p-12;
+  return half_ulp + summation;
+}
+
+Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,
+                        double row_tolerance) {
+  Comparison result;
+  result.expert_error.resize(static_cast<std::size_t>(problem.E));
+  const auto row_of_y = [&](int row) {
+    return reinterpret_cast<const std::uint16_t*>(static_cast<const char*>(args.y) + std::int64_t{row} * args.y_row_bytes);
+  };
+  const auto count = [&](int row, const RowErrors& errors) {
+    result.max_row_error = std::max(result.max_row_error, errors.row);
+    result.max_element_error = std::max(result.max_element_error, errors.element);
+    if (errors.row <= row_tolerance) return;
+    ++result.bad_rows;
+    if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
+  };
+  const auto columns = static_cast<std::size_t>(problem.N);
+  std::vector<bool> defined(static_cast<std::size_t>(args.M));
+  for (const RoutedRow& row : resolve_rows(problem, args).rows) {
+    if (row.target < 0) continue;
+    const auto target = static_cast<std::size_t>(row.target);
+    defined[target] = true;
+    const RowErrors errors = judge_row(row_of_y(row.target), reference.subspan(target * columns, columns), problem.dtype);
+    count(row.target, errors);
+    double& worst = result.expert_error[static_cast<std::size_t>(row.expert)];
+    worst = std::max(worst, errors.row);
+  }
+  for (int row = 0; row < args.M; ++row) {
+    const std::uint16_t* y = row_of_y(row);
+    const bool touched = std::any_of(y, y + columns, [](std::uint16_t bits) { return bits != 0xffff; });
+    if (!defined[static_cast<std::size_t>(row)] && touched) count(row, {infinity, infinity});
+  }
+  return result;
+}
+
+}  // namespace moe_tune

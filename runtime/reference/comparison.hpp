@@ -1,0 +1,36 @@
+// How outputs are judged: row by row against a float32 reference. A norm over the whole output would hide a dead expert.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe_tune/problem.hpp"
+#include "templates/abi/grouped_gemm.cuh"
+
+namespace moe_tune {
+
+/// What the comparison of an output with the float32 reference found. Errors are relative to the row: for row r,
+/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square. NaN or an unwritten element fails, and
+/// so does a row that the problem does not define but that was written: its error is infinite.
+struct Comparison {
+  double max_row_error = 0;          ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
+  double max_element_error = 0;      ///< worst |y - ref| / rms(ref row); infinity for NaN
+  std::int64_t bad_rows = 0;         ///< rows over the tolerance, NaN included
+  int first_bad_row = -1;            ///< smallest such row of the output
+  std::vector<double> expert_error;  ///< (E) worst row error of each expert's rows
+
+  bool pass() const { return bad_rows == 0; }
+};
+
+/// Row tolerance of the comparison for outputs rounded once to `dtype`: no element is rounded by more than half a unit in the
+/// last place, so neither is the row, plus what the order of float32 additions may change.
+double row_tolerance(DType dtype);
+
+/// The comparison on host memory; kernels/compare_rows.cuh makes it on a GPU. `args` with host pointers, y included; `reference`
+/// is (M, N), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or they count
+/// as bad.
+Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,
+                        double row_tolerance);
+
+}  // namespace moe_tune

@@ -1,0 +1,41 @@
+#include "runtime/reference/routed_rows.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace moe_tune {
+
+namespace {
+
+std::int64_t integer_at(const void* values, bool is_64, std::int64_t i) {
+  return is_64 ? static_cast<const std::int64_t*>(values)[i] : static_cast<const std::int32_t*>(values)[i];
+}
+
+RoutedRow resolve_row(const Problem& problem, const abi::GroupedGemmArgs& args, int expert, int row, unsigned& status) {
+  if (!problem.permute_x && !problem.permute_y) return {expert, row, row};
+  std::int64_t slot = integer_at(args.gather_indices, args.gather_indices_64, row);
+  if (slot < 0 || slot >= args.M) {
+    status |= abi::status_bad_gather_index;
+    slot = -1;
+  }
+  const int valid_slot = static_cast<int>(slot);
+  if (problem.permute_y) return {expert, row, valid_slot};
+  return {expert, valid_slot < 0 ? -1 : valid_slot / problem.top_k, row};
+}
+
+}  // namespace
+
+ResolvedRows resolve_rows(const Problem& problem, const abi::GroupedGemmArgs& args) {
+  ResolvedRows result;
+  for (int expert = 0; expert < problem.E; ++expert) {
+    const std::int64_t size = integer_at(args.m_sizes, args.m_sizes_64, expert);
+    const std::int64_t left = args.M - static_cast<std::int64_t>(result.rows.size());
+    if (size < 0 || size > left) result.status |= abi::status_bad_m_sizes;
+    for (std::int64_t i = 0; i < std::min(size, left); ++i) {
+      result.rows.push_back(resolve_row(problem, args, expert, static_cast<int>(result.rows.size()), result.status));
+    }
+  }
+  return result;
+}
+
+}  // namespace moe_tune
