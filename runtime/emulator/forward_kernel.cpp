@@ -57,6 +57,7 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
 
   // Without the padding after the last row: nothing may touch it.
   Allocation& x = memory_.allocate("x", bytes(x_rows == 0 ? 0 : (x_rows - 1) * x_stride + p.K), Use::read_only);
+  x_ = &x;
   fill_random(x.as<std::uint16_t>().data(), 0, static_cast<std::int64_t>(x.bytes / 2), 1.0f, spec_.seed, p.dtype);
   Allocation& w = memory_.allocate("w", bytes((p.E - 1) * w_stride + (p.N - 1) * w_row_stride + p.K), Use::read_only);
   for (int expert = 0; expert < p.E; ++expert) {
@@ -103,6 +104,11 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   host_args_.topk_weights = topk_weights.data;
   reference_.resize(static_cast<std::size_t>(M * p.N));
   expected_status_ = reference_forward(p, host_args_, std::span<float>(reference_));
+}
+
+void ForwardCase::set_x_row(int row, std::uint16_t bits) {
+  std::uint16_t* first = x_->as<std::uint16_t>().data() + row * std::int64_t{args_.x_row_bytes} / 2;
+  std::fill_n(first, spec_.problem.K, bits);
 }
 
 unsigned ForwardCase::run(const ForwardKernel& kernel, std::uint64_t seed) {

@@ -50,6 +50,9 @@ class ForwardCase {
   /// The status bits that the reference finds in the data.
   unsigned expected_status() const { return expected_status_; }
 
+  /// Gives all elements of a row of x one bit pattern; the reference stays as it was.
+  void set_x_row(int row, std::uint16_t bits);
+
   /// Poisons y, clears the status, launches; returns the status bits. Throws KernelFault with a report.
   unsigned run(const ForwardKernel& kernel, std::uint64_t seed);
   /// y of the last run against the reference, and whether the padding between its rows kept its poison (if not, the row before
@@ -63,6 +66,7 @@ class ForwardCase {
 
   CaseSpec spec_;
   GlobalMemory memory_;
+  Allocation* x_;
   Allocation* y_;
   Allocation* status_;
   abi::GroupedGemmArgs args_ = {};       // device addresses

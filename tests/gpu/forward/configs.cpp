@@ -1,35 +1,16 @@
 // Kernels of configs from all over the config space: every value of every field, and both sides of every tile boundary.
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <random>
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "generator/config_space.hpp"
 #include "tests/gpu/support/forward_case.hpp"
+#include "tests/support/spread_configs.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
 
 namespace {
-
-/// Configs until every pair of (field, value) that occurs in the space has occurred `times` times.
-std::vector<KernelConfigForward> spread(std::vector<KernelConfigForward> space, int times) {
-  std::shuffle(space.begin(), space.end(), std::mt19937(1));
-  std::multiset<std::pair<std::string_view, int>> seen;
-  std::vector<KernelConfigForward> chosen;
-  for (const KernelConfigForward& config : space) {
-    bool needed = false;
-    for (const ConfigField& field : forward_fields()) {
-      needed |= static_cast<int>(seen.count({field.name, field.get(config)})) < times;
-    }
-    if (!needed) continue;
-    for (const ConfigField& field : forward_fields()) seen.insert({field.name, field.get(config)});
-    chosen.push_back(config);
-  }
-  return chosen;
-}
 
 void check_spread(const Problem& problem, int times) {
   std::vector<KernelSpec> kernels;
@@ -54,9 +35,7 @@ void check_spread(const Problem& problem, int times) {
 
 }  // namespace
 
-TEST_CASE("configs: without permutation, bf16") {
-  check_spread({.E = 7, .N = 520, .K = 328, .top_k = 2}, 2);
-}
+TEST_CASE("configs: without permutation, bf16") { check_spread({.E = 7, .N = 520, .K = 328, .top_k = 2}, 2); }
 
 TEST_CASE("configs: permute_x, fp16") {
   check_spread({.dtype = DType::fp16, .E = 7, .N = 520, .K = 328, .top_k = 2, .permute_x = true}, 3);

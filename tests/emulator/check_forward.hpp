@@ -1,0 +1,26 @@
+// Runs a call on the emulated device under several schedules and CHECKs (Catch2) its result.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include "runtime/emulator/forward_kernel.hpp"
+
+namespace moe_tune::test {
+
+/// Schedules of every kind (runtime/emulator/grid_run.hpp).
+inline constexpr std::uint64_t all_kinds = 4;
+
+inline void check_forward(const CaseSpec& spec, const emulator::ForwardKernel& kernel, std::uint64_t seeds = all_kinds) {
+  INFO(spec.describe());
+  INFO(to_string(kernel.config()));
+  emulator::ForwardCase forward(spec);
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    INFO("seed " << seed);
+    CHECK(forward.run(kernel, seed) == forward.expected_status());
+    const Comparison comparison = forward.compare();
+    INFO("worst row error " << comparison.max_row_error << ", first bad row " << comparison.first_bad_row);
+    CHECK(comparison.bad_rows == 0);
+  }
+}
+
+}  // namespace moe_tune::test

@@ -1,0 +1,40 @@
+// Kernels of configs from all over the config space: every value of every field, and both sides of every tile boundary.
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "generator/config_space.hpp"
+#include "generator/device.hpp"
+#include "tests/emulator/check_forward.hpp"
+#include "tests/support/spread_configs.hpp"
+
+using namespace moe_tune;
+using namespace moe_tune::test;
+
+namespace {
+
+void check_spread(const Problem& problem) {
+  const std::vector<KernelConfigForward> configs = spread(config_space(problem, find_device("h200")), 1);
+  REQUIRE(configs.size() > 8);
+  for (const KernelConfigForward& config : configs) {
+    const emulator::ForwardKernel kernel(problem, config);
+    // Experts with one row less than a tile, exactly a tile, one more; then none and a single one.
+    const int tile = config.BLOCK_M;
+    CaseSpec boundaries = one_expert_case(problem, (3 * tile + 1 + problem.top_k) / problem.top_k, 0);
+    boundaries.m_sizes = {tile - 1, tile, tile + 1, 0, 1};
+    check_forward(boundaries, kernel);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("emulator: configs without permutation, bf16") { check_spread({.E = 5, .N = 264, .K = 136, .top_k = 2}); }
+
+TEST_CASE("emulator: configs with permute_x, fp16") {
+  check_spread({.dtype = DType::fp16, .E = 5, .N = 264, .K = 136, .top_k = 2, .permute_x = true});
+}
+
+TEST_CASE("emulator: configs with permute_y and fuse_mul_post, bf16") {
+  check_spread({.gemm = Gemm::down, .E = 5, .N = 264, .K = 136, .top_k = 2, .permute_y = true, .fuse_mul_post = true});
+}
