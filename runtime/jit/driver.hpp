@@ -91,6 +91,7 @@ class DriverFunction<CUresult(Args...)> {
   X(cuFuncGetAttribute)                          \
   X(cuOccupancyMaxActiveBlocksPerMultiprocessor) \
   X(cuLaunchKernel)                              \
+  X(cuLaunchKernelEx)                            \
   X(cuTensorMapEncodeTiled)
 
 /// The driver's functions under the names of cuda.h: `driver().cuMemAlloc(&address, bytes)`.

@@ -10,20 +10,16 @@
 #include "generator/templates.hpp"
 #include "runtime/jit/compiler.hpp"
 #include "runtime/jit/nvrtc.hpp"
+#include "tests/support/compiler_warnings.hpp"
 #include "tests/templates/claimed_archs.hpp"
 
 namespace moe_tune {
 namespace {
 
-/// The front end's warnings, or those of ptxas about the pipeline.
-bool has_warnings(const CompiledKernel& kernel) {
-  return kernel.log.find("warning") != std::string::npos || !kernel.resources.warnings.empty();
-}
-
 bool compiles(const std::string& source, const std::string& arch, const std::string& name) {
   try {
     const CompiledKernel kernel = compile(source, arch, name);
-    if (!has_warnings(kernel)) return true;
+    if (!test::has_warnings(kernel)) return true;
     fmt::print("{} for {}: warnings\n{}\n", name, arch, kernel.log);
   } catch (const CompileError& error) {
     fmt::print("{}\n", error.what());
@@ -36,8 +32,7 @@ int run(const std::string& arch) {
     fmt::print("NVRTC {} does not know {}: not tried\n", to_string(nvrtc().version()), arch);
     return 77;
   }
-  // If warnings stopped being seen, everything below would pass.
-  if (!has_warnings(compile("__global__ void k() { int unused; }", arch, "control.cu"))) {
+  if (!test::sees_warnings(arch)) {
     fmt::print("the warning of the control source was not seen\n");
     return 1;
   }

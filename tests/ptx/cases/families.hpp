@@ -1,0 +1,24 @@
+// Every micro-test.
+#pragma once
+
+#include "tests/ptx/support/micro_test.hpp"
+
+/// X(name): there is a function NAME_family().
+#define MOE_TUNE_PTX_FAMILIES(X) \
+  X(shared)                      \
+  X(sync)                        \
+  X(ldmatrix)
+
+namespace moe_tune::test {
+
+#define MOE_TUNE_DECLARE_FAMILY(name) InstructionFamily name##_family();
+MOE_TUNE_PTX_FAMILIES(MOE_TUNE_DECLARE_FAMILY)
+#undef MOE_TUNE_DECLARE_FAMILY
+
+inline std::vector<InstructionFamily> families() {
+#define MOE_TUNE_CALL_FAMILY(name) name##_family(),
+  return {MOE_TUNE_PTX_FAMILIES(MOE_TUNE_CALL_FAMILY)};
+#undef MOE_TUNE_CALL_FAMILY
+}
+
+}  // namespace moe_tune::test
