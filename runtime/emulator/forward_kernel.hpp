@@ -45,6 +45,8 @@ class ForwardCase {
   explicit ForwardCase(const CaseSpec& spec);
 
   const CaseSpec& spec() const { return spec_; }
+  /// Where the tensors are.
+  GlobalMemory& memory() { return memory_; }
   const abi::GroupedGemmArgs& args() const { return args_; }
   const std::vector<float>& reference() const { return reference_; }
   /// The status bits that the reference finds in the data.

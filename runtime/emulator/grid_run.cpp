@@ -125,6 +125,7 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       thread.block = block.get();
       thread.lane = i % 32;
       thread.seen = thread.fenced = slot_knowledge_[block->slot * launch_.threads + i];
+      thread.fenced.set_own(Own::generic, thread.seen.own(Own::generic) - 1);
       for (auto [groups, own] : {std::pair(&thread.copies, Own::copies),
                                  {&thread.bulk_reads, Own::bulk_reads},
                                  {&thread.bulk_writes, Own::bulk_writes}}) {
