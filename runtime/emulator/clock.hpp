@@ -50,7 +50,8 @@ class ThreadKnowledge {
 
   bool includes(Agent agent, Epoch epoch) const {
     const Agent own = agent - first_own_;
-    return own < own_agents ? own_[own] >= epoch : shared_.includes(agent, epoch);
+    // Of the thread's own copies it may also learn from others, who waited at the mbarrier where they arrived.
+    return (own < own_agents && own_[own] >= epoch) || shared_.includes(agent, epoch);
   }
   const Knowledge& shared() const { return shared_; }
   Agent agent(Own own) const { return first_own_ + static_cast<Agent>(own); }
