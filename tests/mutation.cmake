@@ -1,0 +1,12 @@
+# The mutation study: planted faults in copies of kernels, on the emulated device.
+file(GLOB mutation_support_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/mutation/support/*.cpp)
+moe_tune_library(moe_tune_mutation_support
+  SOURCES ${mutation_support_sources}
+  LINK moe_tune_emulator moe_tune_launch Catch2::Catch2)
+target_compile_definitions(moe_tune_mutation_support PRIVATE MOE_TUNE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+# The pipelines' arguments include abi/ as templates do.
+target_include_directories(moe_tune_mutation_support PUBLIC ${PROJECT_SOURCE_DIR}/templates)
+# A note of GCC that arguments with 64-byte alignment are passed as they have been since version 4.6.
+set_source_files_properties(mutation/support/run_pipeline.cpp PROPERTIES COMPILE_OPTIONS -Wno-psabi)
+
+moe_tune_test(mutation FOLDER mutation LINK moe_tune_mutation_support LABEL emulator)
