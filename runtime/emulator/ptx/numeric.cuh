@@ -25,8 +25,11 @@ MOE_DEVICE float unpack(u16 bits) {
 }
 
 MOE_DEVICE float fused_multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-MOE_DEVICE float exp2_approx(float x) { return __builtin_exp2f(x); }
-MOE_DEVICE float reciprocal_approx(float x) { return 1.0f / x; }
+/// What ".ftz" makes of an argument or a result.
+inline float flushed(float x) { return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0.0f, x) : x; }
+
+MOE_DEVICE float exp2_approx(float x) { return flushed(__builtin_exp2f(flushed(x))); }
+MOE_DEVICE float reciprocal_approx(float x) { return flushed(1.0f / flushed(x)); }
 MOE_DEVICE u32 float_bits(float value) { return __builtin_bit_cast(u32, value); }
 
 }  // namespace moe_tune::ptx

@@ -6,6 +6,11 @@
 /// X(name): there is a function NAME_family().
 #define MOE_TUNE_PTX_FAMILIES(X) \
   X(shared)                      \
+  X(global)                      \
+  X(numeric)                     \
+  X(mma)                         \
+  X(stmatrix)                    \
+  X(elect)                       \
   X(sync)                        \
   X(ldmatrix)
 

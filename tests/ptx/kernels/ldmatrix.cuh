@@ -10,14 +10,15 @@
 
 namespace moe_tune::micro {
 
-/// Puts 64 rows of 16 bytes into shared memory and has lane l address row (Stride * l + 7) % 64; the lane's words go out.
+/// Puts 64 rows of 16 bytes into shared memory and has lane l address row (Stride * l + 7) % 64; the lane's words go out. Lanes
+/// whose address does not count give one that is none.
 template <int Matrices, bool Transposed, int Stride>
 MOE_DEVICE void load_fragments(const Arguments& args) {
   const u32 base = ptx::shared_base();
   const int lane = static_cast<int>(ptx::lane_index());
   for (int row = lane; row < 64; row += 32) ptx::store_shared(base + row * 16, ptx::load_constant_16(args.input + row * 4));
   ptx::warp_barrier();
-  const u32 address = base + (Stride * lane + 7) % 64 * 16;
+  const u32 address = lane < Matrices * 8 ? base + (Stride * lane + 7) % 64 * 16 : ~0u;
   u32 fragment[Matrices];
   if constexpr (Matrices == 4) {
     if constexpr (Transposed) {
