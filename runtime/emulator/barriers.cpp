@@ -12,8 +12,7 @@ void GridRun::arrive_at(NamedBarrier& barrier, unsigned expected, bool releases)
   barrier.arrived = 0;
   barrier.expected = 0;
   ++barrier.phase;
-  barrier.seen = barrier.meeting.seen.knowledge();
-  barrier.fenced = barrier.meeting.fenced.knowledge();
+  barrier.learned = barrier.meeting.learned();
   wake(barrier.waiting);
 }
 
@@ -22,7 +21,7 @@ void GridRun::wait_at(NamedBarrier& barrier, std::uint64_t phase, WaitsFor what,
     barrier.waiting.push_back(current_);
     park(what, id);
   }
-  acquire(barrier.seen, barrier.fenced);
+  acquire(barrier.learned);
 }
 
 void GridRun::barrier(unsigned id, unsigned threads, bool wait) {
@@ -44,7 +43,7 @@ void GridRun::warp_barrier() {
   Collective& collective = current_->warp->collective;
   release(collective.meeting);
   collect("__syncwarp", nullptr, [](Warp&) {});
-  acquire(collective.meeting.seen.knowledge(), collective.meeting.fenced.knowledge());
+  acquire(collective.meeting.learned());
 }
 
 void GridRun::cluster_arrive(bool releases) {

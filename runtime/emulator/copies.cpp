@@ -14,12 +14,12 @@ void GridRun::copy_async(unsigned shared_address, unsigned long long global_addr
   Thread& thread = *current_;
   const SharedPlace target = data_place(shared_address, 16, 16, "cp.async to shared memory");
   const Epoch epoch = thread.copies.open;
-  touch_shared(target, 16, true, {Touch::copy_async, thread.seen.agent(Own::copies), epoch, &thread.seen, &thread.fenced});
+  touch_shared(target, 16, true, access_by(Touch::copy_async, thread.seen.agent(Own::copies), epoch, Space::shared));
   auto data = std::make_shared<std::array<std::byte, 16>>();
   auto work = std::make_unique<AsyncWork>();
   if (valid) {
     const GlobalPlace source = global_place(global_address, 16, 16, false, "cp.async from global memory");
-    touch_global(source, 16, false, own_access(Touch::copy_async));
+    touch_global(source, 16, false, own_access(Touch::copy_async, Space::global));
     work->read = [source, data] { std::memcpy(data->data(), source.data(), 16); };
   }
   work->issuer = &thread;
@@ -87,7 +87,7 @@ void GridRun::load_to_shared(std::uint32_t mbarrier, bool multicast, std::uint16
     // The barrier that is told lies at the same offset in every target.
     const SharedPlace place{blocks.size() == 1 && !multicast ? own_barrier.block : block, own_barrier.offset};
     Mbarrier& barrier = mbarrier_at(place, to_string(touch));
-    const Access access{touch, barrier.agent, barrier.phase + 1, &thread.seen, &thread.fenced};
+    const Access access = access_by(touch, barrier.agent, barrier.phase + 1, Space::shared);
     touch_shared(place, 8, false, access);
     for (const std::uint32_t offset : load.offsets) touch_shared({block, offset}, load.piece_bytes, true, access);
     targets.push_back({block, &barrier});
@@ -116,7 +116,7 @@ void GridRun::bulk_load(unsigned shared_address, const void* source, unsigned by
   if (bytes == 0 || bytes % 16 != 0) fault(fmt::format("{} of {} bytes: a multiple of 16 is needed", name, bytes));
   const SharedPlace target = data_place(shared_address, bytes, 16, name);
   const GlobalPlace from = global_place(reinterpret_cast<std::uint64_t>(source), bytes, 16, false, name);
-  touch_global(from, bytes, false, own_access(Touch::bulk_load));
+  touch_global(from, bytes, false, own_access(Touch::bulk_load, Space::global));
   load_to_shared(mbarrier, multicast, cta_mask, Touch::bulk_load,
                  {{target.offset}, bytes, [from, bytes](std::byte* data) { std::memcpy(data, from.data(), bytes); }});
 }
@@ -135,7 +135,8 @@ void GridRun::start_bulk_store(std::function<void()> read, std::function<void()>
 
 Access GridRun::bulk_access(Touch touch, Own own) const {
   const Thread& thread = *current_;
-  return {touch, thread.seen.agent(own), thread.bulk_writes.open, &thread.seen, &thread.fenced};
+  return access_by(touch, thread.seen.agent(own), thread.bulk_writes.open,
+                   own == Own::bulk_reads ? Space::shared : Space::global);
 }
 
 void GridRun::bulk_store(void* target, unsigned shared_address, unsigned bytes, bool add_f32) {
@@ -157,7 +158,7 @@ void GridRun::bulk_store(void* target, unsigned shared_address, unsigned bytes, 
                        float sum, value;
                        std::memcpy(&sum, to.data() + i, sizeof(float));
                        std::memcpy(&value, data->data() + i, sizeof(float));
-                       sum += value;
+                       sum = flushed_sum(sum, value);
                        std::memcpy(to.data() + i, &sum, sizeof(float));
                      }
                    });
@@ -171,7 +172,7 @@ void GridRun::bulk_copy_to_cluster(unsigned target, unsigned source, unsigned by
   const SharedPlace to = data_place(target, bytes, 16, name);
   Mbarrier& barrier = find_mbarrier(mbarrier, name);
   if (barrier.block != to.block) fault(fmt::format("{}: the mbarrier is not in the block that the data goes to", name));
-  const Access access{Touch::bulk_load, barrier.agent, barrier.phase + 1, &current_->seen, &current_->fenced};
+  const Access access = access_by(Touch::bulk_load, barrier.agent, barrier.phase + 1, Space::shared);
   touch_shared(from, bytes, false, access);
   touch_shared(to, bytes, true, access);
   auto data = std::make_shared<std::vector<std::byte>>(bytes);
@@ -193,7 +194,7 @@ void GridRun::store_async(unsigned address, const unsigned* words, unsigned coun
   const SharedPlace to = data_place(address, bytes, bytes, name);
   Mbarrier& barrier = find_mbarrier(mbarrier, name);
   if (barrier.block != to.block) fault(fmt::format("{}: the mbarrier is not in the block that the data goes to", name));
-  touch_shared(to, bytes, true, {Touch::store_async, barrier.agent, barrier.phase + 1, &current_->seen, &current_->fenced});
+  touch_shared(to, bytes, true, access_by(Touch::store_async, barrier.agent, barrier.phase + 1, Space::shared));
   auto work = std::make_unique<AsyncWork>();
   work->issuer = current_;
   work->mbarrier = &barrier;

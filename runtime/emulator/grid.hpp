@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/context/fiber.hpp>
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -20,18 +21,39 @@ namespace moe_tune::emulator {
 /// The shared address of the first byte of dynamic shared memory, as on the hardware after its reserved part.
 inline constexpr std::uint32_t shared_window = 1024;
 
+/// A sum in global memory, as red.add.f32 and the reducing bulk copies make it: subnormal values and sums count as zero.
+inline float flushed_sum(float a, float b) {
+  const auto flushed = [](float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; };
+  return flushed(flushed(a) + flushed(b));
+}
+
 struct Block;
 struct Cluster;
 struct Thread;
 struct Warp;
 struct Warpgroup;
 
-/// Knowledge that arrivals bring together and waiters take: ordinary, and what proxy fences made visible to asynchronous
-/// accesses.
+/// State spaces that a proxy fence may be limited to.
+inline constexpr std::size_t fence_spaces = 2;
+static_assert(static_cast<std::size_t>(Space::all) == fence_spaces);
+
+/// What one thread can take over from others: what is ordered before it, and, for each space, what of that proxy fences have made
+/// visible to asynchronous accesses.
+struct Learned {
+  Knowledge seen;
+  Knowledge fenced[fence_spaces];
+
+  void join(const Learned& other);
+};
+
+/// Where arrivals bring together what waiters take.
 struct Meeting {
-  explicit Meeting(std::size_t agents = 0) : seen(agents), fenced(agents) {}
+  explicit Meeting(std::size_t agents = 0) : seen(agents), fenced{Gathering(agents), Gathering(agents)} {}
   Gathering seen;
-  Gathering fenced;
+  Gathering fenced[fence_spaces];
+
+  void add(const Learned& learned);
+  Learned learned() const { return {seen.knowledge(), {fenced[0].knowledge(), fenced[1].knowledge()}}; }
 };
 
 struct NamedBarrier {
@@ -39,7 +61,7 @@ struct NamedBarrier {
   unsigned arrived = 0;
   std::uint64_t phase = 0;
   Meeting meeting;
-  Knowledge seen, fenced;  // of the last complete phase
+  Learned learned;  // in the last complete phase
   std::vector<Thread*> waiting;
 };
 
@@ -53,7 +75,7 @@ struct Mbarrier {
   Epoch phase = 0;         // complete phases, over all barriers that had this agent
   unsigned parity = 0;     // of the phase that is open
   Meeting meeting;
-  Knowledge seen, fenced;  // of all complete phases
+  Learned learned;  // in all complete phases
   std::vector<Thread*> waiting;
 };
 
@@ -102,9 +124,9 @@ struct Thread {
   boost::context::fiber scheduler;
 
   ThreadKnowledge seen;
-  ThreadKnowledge fenced;
-  Knowledge fence_seen, fence_fenced;  // at the last thread fence: what relaxed stores after it release
-  Knowledge read_seen, read_fenced;    // what relaxed loads found: the next fence acquires it
+  ThreadKnowledge fenced[fence_spaces];
+  Learned at_fence;  // the last thread fence: relaxed stores after it release this
+  Learned found;     // by relaxed loads: the next fence acquires it
 
   Groups copies;
   Groups bulk_reads;

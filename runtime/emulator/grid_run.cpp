@@ -124,8 +124,11 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       thread.warp = block->warps[i / 32].get();
       thread.block = block.get();
       thread.lane = i % 32;
-      thread.seen = thread.fenced = slot_knowledge_[block->slot * launch_.threads + i];
-      thread.fenced.set_own(Own::generic, thread.seen.own(Own::generic) - 1);
+      thread.seen = slot_knowledge_[block->slot * launch_.threads + i];
+      for (ThreadKnowledge& fenced : thread.fenced) {
+        fenced = thread.seen;
+        fenced.set_own(Own::generic, thread.seen.own(Own::generic) - 1);
+      }
       for (auto [groups, own] : {std::pair(&thread.copies, Own::copies),
                                  {&thread.bulk_reads, Own::bulk_reads},
                                  {&thread.bulk_writes, Own::bulk_writes}}) {
@@ -294,7 +297,7 @@ void GridRun::collect(const char* name, const void* argument, const std::functio
   Collective& open = warp.collective;
   if (warp.exited != 0) fault(fmt::format("{} needs all 32 lanes of the warp, and lanes {:#010x} have ended", name, warp.exited));
   if (open.name == nullptr) open.name = name;
-  if (std::string_view(open.name) != name) {
+  if (open.name != name && std::string_view(open.name) != name) {
     fault(fmt::format("is at {} while other lanes of its warp are at {}: all 32 must come to the same instruction", name,
                       open.name));
   }

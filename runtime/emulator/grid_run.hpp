@@ -161,11 +161,13 @@ class GridRun final : public Machine {
   /// The same for data: no mbarrier may live there.
   SharedPlace data_place(std::uint32_t address, std::size_t bytes, std::size_t alignment, const char* name) const;
   GlobalPlace global_place(std::uint64_t address, std::size_t bytes, std::size_t alignment, bool write, const char* name) const;
-  Access own_access(Touch touch) const;
+  /// An access that the running thread makes itself, or issues on behalf of another agent.
+  Access own_access(Touch touch, Space space) const;
+  Access access_by(Touch touch, Agent agent, Epoch epoch, Space space) const;
   void touch_shared(const SharedPlace& place, std::size_t bytes, bool write, const Access& access);
   void touch_global(const GlobalPlace& place, std::size_t bytes, bool write, const Access& access);
   void release(Meeting& meeting);
-  void acquire(const Knowledge& seen, const Knowledge& fenced);
+  void acquire(const Learned& learned);
 
   // mbarriers.cpp
   Mbarrier& find_mbarrier(std::uint32_t address, const char* name);

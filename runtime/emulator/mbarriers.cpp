@@ -22,7 +22,7 @@ Mbarrier& GridRun::mbarrier_at(const SharedPlace& place, const char* name) {
     fault(fmt::format("{}: there is no initialised mbarrier at {}", name, describe_shared(place)));
   }
   // Its initialisation must be ordered before every use, like any store.
-  touch_shared(place, 8, false, own_access(Touch::mbarrier));
+  touch_shared(place, 8, false, own_access(Touch::mbarrier, Space::shared));
   return found->second;
 }
 
@@ -37,7 +37,7 @@ void GridRun::mbarrier_init(unsigned address, unsigned count) {
   Block& block = *place.block;
   const std::uint32_t local = shared_window + place.offset;
   if (block.mbarriers.contains(local)) fault(fmt::format("mbarrier.init of the live mbarrier at {}", describe_shared(place)));
-  touch_shared(place, 8, true, own_access(Touch::mbarrier));
+  touch_shared(place, 8, true, own_access(Touch::mbarrier, Space::shared));
   const auto index = static_cast<Agent>(block.mbarriers_made++);
   if (index >= most_mbarriers) fault(fmt::format("more than {} mbarriers in a block", most_mbarriers));
   Mbarrier& barrier = block.mbarriers[local];
@@ -57,7 +57,7 @@ void GridRun::mbarrier_invalidate(unsigned address) {
   Block& block = *barrier.block;
   const std::uint32_t local = barrier.address;
   block.mbarriers.erase(local);
-  touch_shared({&block, local - shared_window}, 8, true, own_access(Touch::mbarrier));
+  touch_shared({&block, local - shared_window}, 8, true, own_access(Touch::mbarrier, Space::shared));
 }
 
 void GridRun::arrive(Mbarrier& barrier, unsigned arrivals, std::int64_t expected_bytes, const char* name) {
@@ -83,8 +83,7 @@ void GridRun::complete_phase_if_done(Mbarrier& barrier) {
   barrier.parity ^= 1;
   barrier.pending = barrier.count;
   barrier.meeting.seen.add(barrier.agent, barrier.phase);
-  barrier.seen = barrier.meeting.seen.knowledge();
-  barrier.fenced = barrier.meeting.fenced.knowledge();
+  barrier.learned = barrier.meeting.learned();
   wake(barrier.waiting);
 }
 
@@ -105,7 +104,7 @@ bool GridRun::mbarrier_test(unsigned address, unsigned parity) {
   poll();
   const Mbarrier& barrier = find_mbarrier(address, "mbarrier.test_wait");
   if (barrier.parity == parity) return false;
-  acquire(barrier.seen, barrier.fenced);
+  acquire(barrier.learned);
   return true;
 }
 
@@ -116,7 +115,7 @@ void GridRun::mbarrier_wait(unsigned address, unsigned parity) {
     barrier.waiting.push_back(current_);
     park(WaitsFor::mbarrier, barrier.address, parity);
   }
-  acquire(barrier.seen, barrier.fenced);
+  acquire(barrier.learned);
 }
 
 void GridRun::fence_mbarrier_init() { fence_async(Space::shared); }

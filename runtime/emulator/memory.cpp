@@ -72,8 +72,12 @@ GridRun::GlobalPlace GridRun::global_place(std::uint64_t address, std::size_t by
   return {allocation, offset};
 }
 
-Access GridRun::own_access(Touch touch) const {
-  return {touch, current_->seen.agent(Own::generic), current_->seen.own(Own::generic), &current_->seen, &current_->fenced};
+Access GridRun::access_by(Touch touch, Agent agent, Epoch epoch, Space space) const {
+  return {touch, agent, epoch, &current_->seen, &current_->fenced[static_cast<std::size_t>(space)]};
+}
+
+Access GridRun::own_access(Touch touch, Space space) const {
+  return access_by(touch, current_->seen.agent(Own::generic), current_->seen.own(Own::generic), space);
 }
 
 void GridRun::touch_shared(const SharedPlace& place, std::size_t bytes, bool write, const Access& access) {
@@ -98,19 +102,19 @@ void GridRun::touch_global(const GlobalPlace& place, std::size_t bytes, bool wri
 
 void GridRun::release(Meeting& meeting) {
   meeting.seen.add(current_->seen);
-  meeting.fenced.add(current_->fenced);
+  for (std::size_t space = 0; space < fence_spaces; ++space) meeting.fenced[space].add(current_->fenced[space]);
   current_->seen.set_own(Own::generic, current_->seen.own(Own::generic) + 1);
 }
 
-void GridRun::acquire(const Knowledge& seen, const Knowledge& fenced) {
-  current_->seen.acquire(seen);
-  current_->fenced.acquire(fenced);
+void GridRun::acquire(const Learned& learned) {
+  current_->seen.acquire(learned.seen);
+  for (std::size_t space = 0; space < fence_spaces; ++space) current_->fenced[space].acquire(learned.fenced[space]);
 }
 
 void GridRun::load_global(const void* address, void* value, unsigned bytes, const char* name) {
   maybe_preempt();
   const GlobalPlace place = global_place(reinterpret_cast<std::uint64_t>(address), bytes, bytes, false, name);
-  touch_global(place, bytes, false, own_access(Touch::load));
+  touch_global(place, bytes, false, own_access(Touch::load, Space::global));
   std::memcpy(value, place.data(), bytes);
 }
 
@@ -118,7 +122,7 @@ void GridRun::store_global(void* address, const void* value, unsigned bytes, con
   maybe_preempt();
   const GlobalPlace place = global_place(reinterpret_cast<std::uint64_t>(address), bytes, bytes, true, name);
   // Neighbouring bytes and halves of a word may belong to different threads: races are looked for in whole words.
-  if (bytes >= 4) touch_global(place, bytes, true, own_access(Touch::store));
+  if (bytes >= 4) touch_global(place, bytes, true, own_access(Touch::store, Space::global));
   std::memcpy(place.data(), value, bytes);
 }
 
@@ -131,7 +135,7 @@ unsigned GridRun::atomic_global(Atomic operation, void* address, unsigned operan
   const bool writes = operation != Atomic::load;
   const auto word = reinterpret_cast<std::uint64_t>(address);
   const GlobalPlace place = global_place(word, 4, 4, writes, writes ? "an atomic" : "a scoped load");
-  touch_global(place, 4, writes, own_access(Touch::atomic));
+  touch_global(place, 4, writes, own_access(Touch::atomic, Space::global));
 
   unsigned old;
   std::memcpy(&old, place.data(), 4);
@@ -156,20 +160,17 @@ unsigned GridRun::atomic_global(Atomic operation, void* address, unsigned operan
       value = old == compare ? operand : old;
       break;
     case Atomic::add_f32:
-      value = std::bit_cast<unsigned>(std::bit_cast<float>(old) + std::bit_cast<float>(operand));
+      value = std::bit_cast<unsigned>(flushed_sum(std::bit_cast<float>(old), std::bit_cast<float>(operand)));
       break;
   }
   std::memcpy(place.data(), &value, 4);
 
   Meeting& flag = flags_.try_emplace(word, agents_).first->second;
   if (operation != Atomic::store) {
-    const Knowledge seen = flag.seen.knowledge();
-    const Knowledge fenced = flag.fenced.knowledge();
     if (order == Order::acquire || order == Order::acq_rel) {
-      acquire(seen, fenced);
+      acquire(flag.learned());
     } else {
-      current_->read_seen.join(seen);
-      current_->read_fenced.join(fenced);
+      current_->found.join(flag.learned());
     }
   }
   if (writes) {
@@ -177,8 +178,7 @@ unsigned GridRun::atomic_global(Atomic operation, void* address, unsigned operan
     if (order == Order::release || order == Order::acq_rel) {
       release(flag);
     } else {
-      flag.seen.add(current_->fence_seen);
-      flag.fenced.add(current_->fence_fenced);
+      flag.add(current_->at_fence);
     }
   }
   return old;
@@ -190,16 +190,17 @@ void GridRun::check_aligned(const void* address, unsigned alignment, const char*
 }
 
 void GridRun::thread_fence() {
-  acquire(current_->read_seen, current_->read_fenced);
+  acquire(current_->found);
   Meeting meeting(agents_);
   release(meeting);
-  current_->fence_seen = meeting.seen.knowledge();
-  current_->fence_fenced = meeting.fenced.knowledge();
+  current_->at_fence = meeting.learned();
 }
 
-void GridRun::fence_async(Space) {
+void GridRun::fence_async(Space space) {
   Thread& thread = *current_;
-  thread.fenced = thread.seen;
+  for (std::size_t i = 0; i < fence_spaces; ++i) {
+    if (space == Space::all || static_cast<std::size_t>(space) == i) thread.fenced[i] = thread.seen;
+  }
   thread.seen.set_own(Own::generic, thread.seen.own(Own::generic) + 1);
 }
 
@@ -208,14 +209,14 @@ unsigned GridRun::shared_base() { return shared_window; }
 void GridRun::load_shared(unsigned address, void* value, unsigned bytes) {
   maybe_preempt();
   const SharedPlace place = data_place(address, bytes, bytes, "ld.shared");
-  touch_shared(place, bytes, false, own_access(Touch::load));
+  touch_shared(place, bytes, false, own_access(Touch::load, Space::shared));
   std::memcpy(value, place.data(), bytes);
 }
 
 void GridRun::store_shared(unsigned address, const void* value, unsigned bytes) {
   maybe_preempt();
   const SharedPlace place = data_place(address, bytes, bytes, "st.shared");
-  touch_shared(place, bytes, true, own_access(Touch::store));
+  touch_shared(place, bytes, true, own_access(Touch::store, Space::shared));
   std::memcpy(place.data(), value, bytes);
 }
 

@@ -105,7 +105,7 @@ void GridRun::tensor_load(const TensorCopy& copy) {
   load.piece_bytes = chunk_bytes;
   for (const TensorChunk& chunk : chunks) {
     load.offsets.push_back(chunk.shared.offset);
-    if (chunk.bytes > 0) touch_global(chunk.global, chunk.bytes, false, own_access(Touch::tensor_load));
+    if (chunk.bytes > 0) touch_global(chunk.global, chunk.bytes, false, own_access(Touch::tensor_load, Space::global));
   }
   load.read = [chunks](std::byte* data) {
     for (const TensorChunk& chunk : chunks) {

@@ -75,10 +75,12 @@ void GridRun::check_operand(const Warpgroup& warpgroup, std::uint64_t bits, bool
   }
   // All threads of the warpgroup must know that the operand is there. Most know the same: one that shares its knowledge with its
   // neighbour, and the neighbour, stand for all of them.
+  constexpr auto shared = static_cast<std::size_t>(Space::shared);
   std::vector<Thread*> witnesses;
   for (Thread* thread : warpgroup.threads) {
     const auto same = std::count_if(witnesses.begin(), witnesses.end(), [&](const Thread* other) {
-      return other->seen.shared().same(thread->seen.shared()) && other->fenced.shared().same(thread->fenced.shared());
+      return other->seen.shared().same(thread->seen.shared()) &&
+             other->fenced[shared].shared().same(thread->fenced[shared].shared());
     });
     if (same < 2) witnesses.push_back(thread);
   }
@@ -86,7 +88,7 @@ void GridRun::check_operand(const Warpgroup& warpgroup, std::uint64_t bits, bool
   Thread* const acting = current_;
   for (Thread* thread : witnesses) {
     current_ = thread;
-    const Access access{Touch::warpgroup_mma, warpgroup.agent, warpgroup.groups.open, &thread->seen, &thread->fenced};
+    const Access access = access_by(Touch::warpgroup_mma, warpgroup.agent, warpgroup.groups.open, Space::shared);
     for (int row = 0; row < rows; row += mn_major ? 8 : 1) {
       for (int k = 0; k < mma_k; k += mn_major ? 1 : 8) {
         const std::uint32_t address =

@@ -97,7 +97,7 @@ void GridRun::load_matrices(unsigned* fragment, unsigned count, bool transposed,
     for (unsigned lane = 0; lane < first.count * 8; ++lane) {
       current_ = warp.threads[lane];
       const SharedPlace place = data_place(argument<MatrixArgument>(warp, lane).address, 16, 16, "ldmatrix");
-      touch_shared(place, 16, false, own_access(Touch::load_matrix));
+      touch_shared(place, 16, false, own_access(Touch::load_matrix, Space::shared));
       std::memcpy(rows[lane].data(), place.data(), 16);
     }
     current_ = acting;
@@ -124,7 +124,7 @@ void GridRun::store_matrices(const unsigned* fragment, unsigned count, bool tran
     for (unsigned lane = 0; lane < first.count * 8; ++lane) {
       current_ = warp.threads[lane];
       const SharedPlace place = data_place(argument<MatrixArgument>(warp, lane).address, 16, 16, "stmatrix");
-      touch_shared(place, 16, true, own_access(Touch::store_matrix));
+      touch_shared(place, 16, true, own_access(Touch::store_matrix, Space::shared));
       std::memcpy(place.data(), rows[lane].data(), 16);
     }
     current_ = acting;
