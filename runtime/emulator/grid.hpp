@@ -27,6 +27,12 @@ inline float flushed_sum(float a, float b) {
   return flushed(flushed(a) + flushed(b));
 }
 
+/// A sum in global memory, as red.add.f32 and the reducing bulk copies make it: subnormal values and sums count as zero.
+inline float flushed_sum(float a, float b) {
+  const auto flushed = [](float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; };
+  return flushed(flushed(a) + flushed(b));
+}
+
 struct Block;
 struct Cluster;
 struct Thread;
