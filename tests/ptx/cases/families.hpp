@@ -12,7 +12,12 @@
   X(stmatrix)                    \
   X(elect)                       \
   X(sync)                        \
-  X(ldmatrix)
+  X(ldmatrix)                    \
+  X(atomics)                     \
+  X(atomics_sm90)                \
+  X(cp_async)                    \
+  X(registers)                   \
+  X(grid_dependency)
 
 namespace moe_tune::test {
 
