@@ -165,7 +165,7 @@ class GridRun final : public Machine {
   Access own_access(Touch touch, Space space) const;
   Access access_by(Touch touch, Agent agent, Epoch epoch, Space space) const;
   void touch_shared(const SharedPlace& place, std::size_t bytes, bool write, const Access& access);
-  void touch_global(const GlobalPlace& place, std::size_t bytes, bool write, const Access& access);
+  void touch_global(const GlobalPlace& place, std::size_t bytes, bool write, Access access);
   void release(Meeting& meeting);
   void acquire(const Learned& learned);
 

@@ -90,8 +90,10 @@ void GridRun::touch_shared(const SharedPlace& place, std::size_t bytes, bool wri
                     conflict->only_unfenced ? " with no proxy fence between them" : " with nothing that orders the two"));
 }
 
-void GridRun::touch_global(const GlobalPlace& place, std::size_t bytes, bool write, const Access& access) {
+void GridRun::touch_global(const GlobalPlace& place, std::size_t bytes, bool write, Access access) {
   if (place.allocation->use == Use::read_only) return;
+  access.block_begin = current_->block->slot * launch_.threads * own_agents;
+  access.block_end = access.block_begin + launch_.threads * own_agents;
   Shadow& shadow = place.allocation->shadow;
   const auto conflict = write ? shadow.write(place.offset, bytes, access) : shadow.read(place.offset, bytes, access);
   if (!conflict) return;

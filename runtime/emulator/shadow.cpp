@@ -39,17 +39,24 @@ bool is_async(Touch touch) {
   }
 }
 
+namespace {
+
+/// Whether an access sees an earlier write only through a proxy fence.
+bool needs_fence(const Access& access, Touch write, Agent writer) {
+  return is_async(access.touch) && (!is_async(write) || writer < access.block_begin || writer >= access.block_end);
+}
+
+}  // namespace
+
 std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, const Access& access) {
   std::optional<Conflict> conflict;
-  const bool async = is_async(access.touch);
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
     const Mark& write = cell.write;
     const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
     if (!conflict && write.epoch != 0 && !atomics) {
       const bool ordered = access.seen->includes(write.agent, write.epoch);
-      const bool needs_fence = async && !is_async(write.touch);
-      if (!ordered || (needs_fence && !access.fenced->includes(write.agent, write.epoch))) {
+      if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
         conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
       }
     }
@@ -70,15 +77,13 @@ std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, cons
 
 std::optional<Conflict> Shadow::write(std::size_t offset, std::size_t bytes, const Access& access) {
   std::optional<Conflict> conflict;
-  const bool async = is_async(access.touch);
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
     const Mark& write = cell.write;
     const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
     if (!conflict && write.epoch != 0 && !atomics) {
       const bool ordered = access.seen->includes(write.agent, write.epoch);
-      const bool needs_fence = async && !is_async(write.touch);
-      if (!ordered || (needs_fence && !access.fenced->includes(write.agent, write.epoch))) {
+      if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
         conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
       }
     }

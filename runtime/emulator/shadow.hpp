@@ -40,6 +40,10 @@ struct Access {
   Epoch epoch;
   const ThreadKnowledge* seen;    // what is ordered before it
   const ThreadKnowledge* fenced;  // of that, what a proxy fence has made visible to asynchronous accesses
+  // The agents of its block's threads. Asynchronous accesses of one block are of one proxy; those of two blocks are ordered
+  // through a proxy fence alone, like ordinary ones.
+  Agent block_begin = 0;
+  Agent block_end = ~Agent{0};
 };
 
 /// An earlier access of the same word that is not ordered before this one.
