@@ -1,9 +1,10 @@
 # The mutation study: planted faults in copies of kernels, on the emulated device.
+include(${PROJECT_SOURCE_DIR}/cmake/EmbedTemplates.cmake)
+moe_tune_embed_templates(${CMAKE_CURRENT_SOURCE_DIR}/mutation/pipelines embedded_pipelines)
 file(GLOB mutation_support_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/mutation/support/*.cpp)
 moe_tune_library(moe_tune_mutation_support
-  SOURCES ${mutation_support_sources}
+  SOURCES ${mutation_support_sources} ${embedded_pipelines}
   LINK moe_tune_emulator moe_tune_launch Catch2::Catch2)
-target_compile_definitions(moe_tune_mutation_support PRIVATE MOE_TUNE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # The pipelines' arguments include abi/ as templates do.
 target_include_directories(moe_tune_mutation_support PUBLIC ${PROJECT_SOURCE_DIR}/templates)
 # A note of GCC that arguments with 64-byte alignment are passed as they have been since version 4.6.

@@ -2,8 +2,9 @@
 // archs: sm_90a
 //
 // Warpgroup 0 loads the k-blocks of the block's tiles one after the other. Consumer w takes the tiles w, w + 2, ... of the block
-// and skips the other's k-blocks in the ring. Two turns go round between the consumers: for the products (so that one has the
-// tensor cores to itself) and for the one staging buffer (so that nobody writes it while a store reads it):
+// and skips the other's k-blocks in the ring. Two turns go round between the consumers. For the products: one has the tensor
+// cores to itself, and nobody waits for a stage that is still a whole phase behind, which looks like one that is full. For the
+// one staging buffer: nobody writes it while a store reads it.
 //
 //     consumer 0   products t0 | stage, store t0 | products t2 ...
 //     consumer 1               | products t1     | stage, store t1 ...

@@ -4,17 +4,20 @@
 
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
 #include <numeric>
 #include <set>
 #include <span>
 
-#include "generator/support/file.hpp"
 #include "generator/templates.hpp"
 #include "runtime/reference/half.hpp"
 #include "runtime/reference/random.hpp"
 
-namespace moe_tune::test {
+namespace moe_tune {
+
+/// The files of tests/mutation/pipelines/, embedded at build time.
+std::span<const TemplateFile> embedded_pipelines();
+
+namespace test {
 
 namespace {
 
@@ -91,12 +94,8 @@ PipelineCase matrix_case(std::string name, int M, int N, int K, int a_box_rows, 
 }  // namespace
 
 std::string PipelineCase::source() const {
-  const std::filesystem::path folder = std::filesystem::path(MOE_TUNE_SOURCE_DIR) / "tests/mutation/pipelines";
-  std::vector<std::pair<std::string, std::string>> own;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    own.emplace_back(entry.path().filename().string(), read_file(entry.path(), 1 << 20));
   std::vector<TemplateFile> files(embedded_templates().begin(), embedded_templates().end());
-  for (const auto& [path, text] : own) files.push_back({path, text});
+  files.insert(files.end(), embedded_pipelines().begin(), embedded_pipelines().end());
   std::set<std::string_view> seen;
   return inline_template(name + ".cuh", files, seen);
 }
@@ -241,4 +240,5 @@ std::vector<PipelineCase> all_pipeline_cases() {
   return {ring_case(), store_case(), cluster_case(), gather_case(), queue_case(), copier_case(), ping_pong_case()};
 }
 
-}  // namespace moe_tune::test
+}  // namespace test
+}  // namespace moe_tune

@@ -44,7 +44,11 @@ std::string mutate(const std::string& source, const Mutant& mutant) {
                                          mutant.from, found.size(), mutant.matches, mutant.fault));
   }
   std::string result = source;
-  return result.replace(found[static_cast<std::size_t>(mutant.which - 1)], mutant.from.size(), mutant.to);
+  // From the last to the first: the places of the others stay as they are.
+  for (std::size_t i = found.size(); i > 0; --i) {
+    if (mutant.which == 0 || mutant.which == static_cast<int>(i)) result.replace(found[i - 1], mutant.from.size(), mutant.to);
+  }
+  return result;
 }
 
 Outcome examine(const Subject& subject, const std::string& source) {
@@ -60,18 +64,24 @@ Outcome examine(const Subject& subject, const std::string& source) {
   return {};
 }
 
-void check_study(const Study& study) {
+std::vector<Outcome> check_study(const Study& study) {
   const Outcome unchanged = examine(study.subject, study.subject.source);
   INFO(study.subject.name << ", seed " << unchanged.seed << ": " << unchanged.what);
   REQUIRE(unchanged.ending == Ending::right);
+  std::vector<Outcome> outcomes;
   for (const Mutant& mutant : study.mutants) {
-    const Outcome outcome = examine(study.subject, mutate(study.subject.source, mutant));
-    const bool caught = outcome.ending != Ending::right;
-    fmt::print("{}: {}: {}\n", study.subject.name, mutant.fault,
-               caught ? fmt::format("seed {}: {}", outcome.seed, outcome.what) : "survives");
-    INFO(study.subject.name << ": " << mutant.fault << ": " << outcome.what);
-    CHECK(caught == mutant.survives.empty());
+    INFO(study.subject.name << ": " << mutant.fault);
+    try {
+      const Outcome& outcome = outcomes.emplace_back(examine(study.subject, mutate(study.subject.source, mutant)));
+      const bool caught = outcome.ending != Ending::right;
+      fmt::print("{}: {}: {}\n", study.subject.name, mutant.fault,
+                 caught ? fmt::format("seed {}: {}", outcome.seed, outcome.what) : "survives");
+      CHECK(caught == mutant.survives.empty());
+    } catch (const std::exception& error) {
+      FAIL_CHECK(error.what());
+    }
   }
+  return outcomes;
 }
 
 }  // namespace moe_tune::test

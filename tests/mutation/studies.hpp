@@ -1,0 +1,18 @@
+// Every subject of the study with its mutants.
+#pragma once
+
+#include <vector>
+
+#include "tests/mutation/support/subject.hpp"
+
+namespace moe_tune::test {
+
+Study ring_study();
+Study store_study();
+Study cluster_study();
+Study gather_study();
+Study queue_study();
+Study copier_study();
+Study ping_pong_study();
+
+}  // namespace moe_tune::test
