@@ -27,12 +27,6 @@ inline float flushed_sum(float a, float b) {
   return flushed(flushed(a) + flushed(b));
 }
 
-/// A sum in global memory, as red.add.f32 and the reducing bulk copies make it: subnormal values and sums count as zero.
-inline float flushed_sum(float a, float b) {
-  const auto flushed = [](float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; };
-  return flushed(flushed(a) + flushed(b));
-}
-
 struct Block;
 struct Cluster;
 struct Thread;
@@ -158,6 +152,7 @@ struct Warp {
   unsigned index = 0;  // in its block
   std::vector<Thread*> threads;
   unsigned ready_lanes = 0;
+  unsigned polled_lanes = 0;  // that looked at something in vain: the other ready ones go first
   bool queued = false;
   Collective collective;
   unsigned exited = 0;  // lanes

@@ -210,7 +210,8 @@ Thread* GridRun::next_thread() {
   if (random_order_ && chance(0.5)) std::advance(chosen, random_below(static_cast<std::uint32_t>(queue_.size())));
   if (reverse_order_) chosen = std::prev(queue_.end());
   Warp& warp = **chosen;
-  unsigned lanes = warp.ready_lanes;
+  if ((warp.ready_lanes & ~warp.polled_lanes) == 0) warp.polled_lanes = 0;
+  unsigned lanes = warp.ready_lanes & ~warp.polled_lanes;
   if (random_order_) {
     for (std::uint32_t skip = random_below(static_cast<std::uint32_t>(std::popcount(lanes))); skip > 0; --skip)
       lanes &= lanes - 1;
@@ -267,6 +268,7 @@ void GridRun::maybe_preempt() {
 }
 
 void GridRun::poll() {
+  current_->warp->polled_lanes |= 1u << current_->lane;
   queue_.remove(current_->warp);
   if (reverse_order_) {
     queue_.push_front(current_->warp);
