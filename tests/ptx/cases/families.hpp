@@ -17,7 +17,9 @@
   X(atomics_sm90)                \
   X(cp_async)                    \
   X(registers)                   \
-  X(grid_dependency)
+  X(grid_dependency)             \
+  X(mbarrier)                    \
+  X(bulk_copy)
 
 namespace moe_tune::test {
 
