@@ -1,0 +1,37 @@
+#include "tests/mutation/support/forward_subject.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "generator/emit.hpp"
+#include "runtime/emulator/forward_kernel.hpp"
+
+namespace moe_tune::test {
+
+namespace {
+
+std::string run(emulator::ForwardCase& call, const emulator::ForwardKernel& kernel, std::uint64_t seed) {
+  if (const unsigned status = call.run(kernel, seed); status != call.expected_status())
+    return fmt::format("status {} instead of {}", status, call.expected_status());
+  const Comparison comparison = call.compare();
+  if (comparison.pass()) return "";
+  return fmt::format("y, {} rows, the first is {}: error {:.2g}", comparison.bad_rows, comparison.first_bad_row,
+                     comparison.max_row_error);
+}
+
+}  // namespace
+
+Subject forward_subject(std::string name, const CaseSpec& spec, const KernelConfigForward& config) {
+  const WeightLayout layout =
+      spec.w_row_padding != 0 || spec.w_expert_padding != 0 ? WeightLayout::strided : WeightLayout::contiguous;
+  return {std::move(name), emit_forward(spec.problem, config, layout), [spec, config](const std::string& source) {
+            return [call = std::make_shared<emulator::ForwardCase>(spec),
+                    kernel = std::make_shared<const emulator::ForwardKernel>(spec.problem, config, source)](std::uint64_t seed) {
+              return run(*call, *kernel, seed);
+            };
+          }};
+}
+
+}  // namespace moe_tune::test
