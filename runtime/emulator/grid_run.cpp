@@ -163,6 +163,9 @@ void GridRun::finish_thread(Thread& thread) {
     if (work->issuer != &thread || work->read_groups == nullptr || !work->read) continue;
     fault(fmt::format("ends while a bulk store that it issued may still read shared memory: wait for its group first"));
   }
+  if (!thread.warp->warpgroup->in_order.empty()) {
+    fault("ends while a wgmma that its warpgroup issued may still write its registers: wait for its group first");
+  }
   thread.done = true;
   thread.warp->exited |= 1u << thread.lane;
   const Collective& open = thread.warp->collective;
