@@ -7,7 +7,11 @@ namespace moe_tune::emulator {
 
 void GridRun::arrive_at(NamedBarrier& barrier, unsigned expected, bool releases) {
   barrier.expected = expected;
-  if (releases) release(barrier.meeting);
+  if (releases) {
+    release(barrier.meeting);
+  } else {
+    barrier.meeting.add(current_->at_fence);
+  }
   if (++barrier.arrived < expected) return;
   barrier.arrived = 0;
   barrier.expected = 0;

@@ -118,6 +118,12 @@ void GridRun::mbarrier_wait(unsigned address, unsigned parity) {
   acquire(barrier.learned);
 }
 
-void GridRun::fence_mbarrier_init() { fence_async(Space::shared); }
+void GridRun::fence_mbarrier_init() {
+  fence_async(Space::shared);
+  // What makes a relaxed arrival after it enough. The hardware releases initialisations alone.
+  Meeting meeting(agents_);
+  release(meeting);
+  current_->at_fence = meeting.learned();
+}
 
 }  // namespace moe_tune::emulator
