@@ -55,7 +55,7 @@ class GlobalMemory {
   template <class T>
   Allocation& upload(std::string name, std::span<const T> values, Use use = Use::read_only) {
     Allocation& allocation = allocate(std::move(name), values.size_bytes(), use);
-    std::memcpy(allocation.data, values.data(), values.size_bytes());
+    if (!values.empty()) std::memcpy(allocation.data, values.data(), values.size_bytes());
     return allocation;
   }
 
