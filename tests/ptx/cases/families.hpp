@@ -19,7 +19,8 @@
   X(registers)                   \
   X(grid_dependency)             \
   X(mbarrier)                    \
-  X(bulk_copy)
+  X(bulk_copy)                   \
+  X(cluster)
 
 namespace moe_tune::test {
 

@@ -11,6 +11,7 @@
 #include "ptx/mbarrier.cuh"
 #include "ptx/shared.cuh"
 #include "ptx/sync.cuh"
+#include "setup.cuh"
 
 namespace moe_tune::micro {
 
@@ -20,13 +21,8 @@ MOE_DEVICE void load_bytes(const Arguments& args) {
   constexpr int room = Bytes + 64;
   const u32 data = ptx::shared_base(), mbarrier = data + room;
   const int t = static_cast<int>(ptx::thread_index());
-  for (int i = t * 4; i < room; i += 128) ptx::store_shared(data + i, -1);
-  ptx::fence_async_shared();
-  if (t == 0) {
-    ptx::mbarrier_init(mbarrier, 1);
-    ptx::fence_mbarrier_init();
-  }
-  ptx::block_barrier();
+  fill_with_ones<32>(data, room);
+  make_mbarriers<1>(mbarrier, 1);
   if (t == 0) {
     ptx::mbarrier_arrive_expect_tx(mbarrier, Bytes);
     if constexpr (Policy) {
@@ -36,7 +32,7 @@ MOE_DEVICE void load_bytes(const Arguments& args) {
     }
   }
   ptx::mbarrier_wait(mbarrier, 0);
-  for (int i = t; i < room / 4; i += 32) ptx::store(args.output + i, static_cast<u32>(ptx::load_shared(data + i * 4)));
+  put_shared<32>(args.output, data, room);
 }
 
 enum class Fence { shared, all };

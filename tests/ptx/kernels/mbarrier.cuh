@@ -9,18 +9,9 @@
 #include "ptx/mbarrier.cuh"
 #include "ptx/shared.cuh"
 #include "ptx/sync.cuh"
+#include "setup.cuh"
 
 namespace moe_tune::micro {
-
-/// Thread 0 initialises Count barriers from `first` on, for asynchronous copies as well; then the block may use them.
-template <int Count>
-MOE_DEVICE void make_mbarriers(u32 first, u32 arrivals) {
-  if (ptx::thread_index() == 0) {
-    for (int i = 0; i < Count; ++i) ptx::mbarrier_init(first + i * 8, arrivals);
-    ptx::fence_mbarrier_init();
-  }
-  ptx::block_barrier();
-}
 
 enum class Wait { wait, test, attempt, cluster };
 
