@@ -11,3 +11,6 @@ target_include_directories(moe_tune_mutation_support PUBLIC ${PROJECT_SOURCE_DIR
 set_source_files_properties(mutation/support/run_pipeline.cpp PROPERTIES COMPILE_OPTIONS -Wno-psabi)
 
 moe_tune_test(mutation FOLDER mutation LINK moe_tune_mutation_support LABEL emulator)
+# The pipelines without a fault, on a GPU.
+moe_tune_test(mutation_gpu FOLDER mutation/gpu LINK moe_tune_mutation_support moe_tune_gpu_test_support LABEL gpu GPU)
+target_sources(mutation_gpu PRIVATE gpu/forward/main.cpp)

@@ -10,9 +10,11 @@ Study cluster_study() {
   return {
       pipeline_subject(cluster_case()),
       {
-          {"no cluster barrier before the end", "ptx::cluster_barrier();", "", 2, 2},
-          {"a barrier of the block instead of the cluster after mbarrier.init", "ptx::cluster_barrier();",
-           "ptx::block_barrier();", 1, 2},
+          {"no cluster barrier before the end", "ptx::cluster_barrier();", ""},
+          {"a barrier of the block instead of the cluster after mbarrier.init",
+           "ptx::cluster_arrive_relaxed();  // the fence in init() has released\n  ptx::cluster_wait();",
+           "ptx::block_barrier();"},
+          {"blocks do not wait for each other's mbarrier.init", "\n  ptx::cluster_wait();", ""},
           {"no fence after mbarrier.init", "ptx::fence_mbarrier_init();", ""},
           {"multicast to the first block only", "(1 << cluster_blocks) - 1", "1"},
           {"multicast to a block that is not there", "(1 << cluster_blocks) - 1", "(1 << cluster_blocks) + 1"},

@@ -108,6 +108,7 @@ Study forward_gather_study() {
       forward_subject("forward, permute_x", spec, small_config(32, 64, 32, 2, 4, TileOrder::n_fastest)),
       {
           {"no barrier after the prefix sums", "ptx::block_barrier();", "", 2, 2},
+          {"experts without rows are not skipped", "* n_tiles <= id", "* n_tiles < id"},
           {"slot taken for a token", "row = slot / Problem::top_k;", "row = slot;"},
           {"slot of a row of the tile, not of all rows", "return row < ahead_.rows ? ahead_.row + row : -1;",
            "return row < ahead_.rows ? row : -1;"},

@@ -60,7 +60,8 @@ MOE_KERNEL(160, 1) pipeline(const MOE_GRID_CONSTANT moe_tune::study::PipelineArg
   using namespace moe_tune;
   const study::NarrowRing ring{ptx::shared_base()};
   if (ptx::thread_index() == 0) ring.init(1, 4 * study::cluster_blocks);
-  ptx::cluster_barrier();
+  ptx::cluster_arrive_relaxed();  // the fence in init() has released
+  ptx::cluster_wait();
   if (ptx::thread_index() == 128) {
     study::load_tiles(args, ring);
   } else if (ptx::thread_index() < 128) {

@@ -11,7 +11,7 @@ namespace moe_tune::test {
 
 namespace {
 
-/// Of the scheduler: a hundred times what the pipelines need, so that a mutant that polls for ever is soon given up.
+/// Of the scheduler: many times what a pipeline needs; a mutant that polls for ever is given up after a second or two.
 constexpr std::uint64_t most_turns = 5'000'000;
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstddef>
 #include <stdexcept>
@@ -65,9 +66,11 @@ Outcome examine(const Subject& subject, const std::string& source) {
 }
 
 std::vector<Outcome> check_study(const Study& study) {
-  const Outcome unchanged = examine(study.subject, study.subject.source);
-  INFO(study.subject.name << ", seed " << unchanged.seed << ": " << unchanged.what);
-  REQUIRE(unchanged.ending == Ending::right);
+  {
+    const Outcome unchanged = examine(study.subject, study.subject.source);
+    INFO(study.subject.name << " without a fault, seed " << unchanged.seed << ": " << unchanged.what);
+    REQUIRE(unchanged.ending == Ending::right);
+  }
   std::vector<Outcome> outcomes;
   for (const Mutant& mutant : study.mutants) {
     INFO(study.subject.name << ": " << mutant.fault);
