@@ -203,6 +203,7 @@ class GridRun final : public Machine {
   TensorMapDescription tensor_map(const void* map) const;
   std::vector<TensorChunk> tensor_chunks(const TensorCopy& copy, const TensorMapDescription& map, bool write,
                                          const char* name) const;
+  void touch_rows(const std::vector<TensorChunk>& chunks, bool write, const Access& access);
 
   // warpgroups.cpp
   void collect_warpgroup(const char* name, const WarpgroupMma* argument, const std::function<void(Warpgroup&)>& act);

@@ -97,6 +97,24 @@ std::vector<GridRun::TensorChunk> GridRun::tensor_chunks(const TensorCopy& copy,
   return chunks;
 }
 
+/// Touches the words that lie wholly in the rows of a box. One at the end of a row may be shared with a neighbour, like the parts of
+/// words that store_global() stores.
+void GridRun::touch_rows(const std::vector<TensorChunk>& chunks, bool write, const Access& access) {
+  constexpr std::size_t word = 4;
+  for (std::size_t i = 0; i < chunks.size();) {
+    const GlobalPlace start = chunks[i].global;
+    std::size_t end = start.offset + chunks[i].bytes;
+    const bool inside = chunks[i++].bytes > 0;
+    if (!inside) continue;
+    while (i < chunks.size() && chunks[i].bytes > 0 && chunks[i].global.offset == end &&
+           chunks[i].global.allocation == start.allocation) {
+      end += chunks[i++].bytes;
+    }
+    const std::size_t first = (start.offset + word - 1) / word * word, last = end / word * word;
+    if (first < last) touch_global({start.allocation, first}, last - first, write, access);
+  }
+}
+
 void GridRun::tensor_load(const TensorCopy& copy) {
   maybe_preempt();
   const TensorMapDescription map = tensor_map(copy.map);
@@ -105,8 +123,8 @@ void GridRun::tensor_load(const TensorCopy& copy) {
   load.piece_bytes = chunk_bytes;
   for (const TensorChunk& chunk : chunks) {
     load.offsets.push_back(chunk.shared.offset);
-    if (chunk.bytes > 0) touch_global(chunk.global, chunk.bytes, false, own_access(Touch::tensor_load, Space::global));
   }
+  touch_rows(chunks, false, own_access(Touch::tensor_load, Space::global));
   load.read = [chunks](std::byte* data) {
     for (const TensorChunk& chunk : chunks) {
       std::memset(data, 0, chunk_bytes);
@@ -124,9 +142,8 @@ void GridRun::tensor_store(const TensorCopy& copy) {
   const std::vector<TensorChunk> chunks = tensor_chunks(copy, map, true, "tensor store");
   for (const TensorChunk& chunk : chunks) {
     touch_shared(chunk.shared, chunk_bytes, false, bulk_access(Touch::tensor_store, Own::bulk_reads));
-    if (chunk.bytes == 0) continue;
-    touch_global(chunk.global, chunk.bytes, true, bulk_access(copy.add ? Touch::atomic : Touch::tensor_store, Own::bulk_writes));
   }
+  touch_rows(chunks, true, bulk_access(copy.add ? Touch::atomic : Touch::tensor_store, Own::bulk_writes));
   auto data = std::make_shared<std::vector<std::byte>>(chunks.size() * chunk_bytes);
   start_bulk_store(
       [chunks, data] {
