@@ -20,7 +20,10 @@
   X(grid_dependency)             \
   X(mbarrier)                    \
   X(bulk_copy)                   \
-  X(cluster)
+  X(cluster)                     \
+  X(tma_load)                    \
+  X(tma_store)                   \
+  X(multicast)
 
 namespace moe_tune::test {
 
