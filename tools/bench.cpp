@@ -35,6 +35,7 @@ struct BenchFlags {
   RoutingOptions routing;
   DatabaseOptions database;
   OutputOptions output;
+  std::string device;
   std::string tokens;
   std::vector<std::string> configs;
   int rounds = 50;
@@ -90,9 +91,9 @@ int bench(const BenchFlags& flags) {
   const auto counts =
       flags.tokens.empty() ? std::vector<int>(default_tokens().begin(), default_tokens().end()) : parse_tokens(flags.tokens);
   const std::vector<Problem> problems = flags.model.problems();
-  const Chooser chooser(require_gpu("bench", flags.ordinal), flags.database.paths());
+  const Chooser chooser(require_gpu("bench", flags.device, flags.ordinal), flags.database.paths());
   WorkerBenchOptions options = own_workers();
-  options.ordinal = flags.ordinal;
+  options.place.ordinal = flags.ordinal;
   options.seed = flags.routing.seed;
   options.cancel = &catch_interrupts();
   WorkerBench workers(options);
@@ -143,6 +144,7 @@ void add_bench(CLI::App& app, Action& action) {
                    fmt::format("token counts: a list 1,16,512 or a range LO:HI (default: {})", fmt::join(default_tokens(), ",")));
   verb->add_option("--config", flags->configs, "names of further configs, separated by ','")->delimiter(',');
   verb->add_option("--rounds", flags->rounds, "samples of every config")->check(CLI::Range(6, 100000))->capture_default_str();
+  verb->add_option("--device", flags->device, "the GPU that must be there (default: whatever is)");
   verb->add_option("--devices", flags->ordinal, "number of the GPU")->check(CLI::NonNegativeNumber)->capture_default_str();
   add_routing_options(*verb, flags->routing);
   add_database_options(*verb, flags->database);

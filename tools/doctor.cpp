@@ -12,6 +12,7 @@
 #include "generator/models.hpp"
 #include "generator/support/folder.hpp"
 #include "moe_tune/error.hpp"
+#include "runtime/emulator/forward_kernel.hpp"
 #include "runtime/jit/compiler.hpp"
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/device.hpp"
@@ -59,8 +60,6 @@ class Findings {
   Table table_{{{"check"}, {"state"}, {"found"}, {"remedy"}}};
   int problems_ = 0;
 };
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 std::vector<DeviceInfo> check_gpus(Findings& findings) {
   std::string why;
@@ -119,6 +118,20 @@ void check_nvrtc(Findings& findings, const std::vector<DeviceInfo>& devices) {
   check_compilation(findings, arch);
 }
 
+// The real thing again: what an emulated verification starts with.
+void check_host_compiler(Findings& findings) {
+  std::string compiler;
+  try {
+    compiler = emulator::find_host_compiler();
+  } catch (const EnvironmentError& error) {
+    findings.add("host compiler", State::note, first_line(error.what()), "predictions stay unverified until one is there");
+    return;
+  }
+  const Problem problem = forward_problem(preset_models().front(), Gemm::gate_up, DType::bf16);
+  const emulator::ForwardKernel kernel(problem, {});
+  findings.add("host compiler", State::ok, fmt::format("{}: builds kernels for the emulated device", compiler));
+}
+
 void check_cache(Findings& findings) {
   const std::filesystem::path folder = user_cache_folder();
   ensure_private_folder(folder);
@@ -151,8 +164,9 @@ void check_databases(Findings& findings, const std::vector<std::filesystem::path
 
 void check_variables(Findings& findings) {
   constexpr std::array names = {
-      "MOE_TUNE_DB",  "MOE_TUNE_CACHE_DIR", "MOE_TUNE_CACHE_LIMIT", "MOE_TUNE_OVERRIDE", "MOE_TUNE_MODE", "MOE_TUNE_CHECK",
-      "MOE_TUNE_LOG", "MOE_TUNE_NVRTC",     "MOE_TUNE_DEPS",        "CUDA_HOME",         "CUDA_PATH",     "CUDA_VISIBLE_DEVICES"};
+      "MOE_TUNE_DB",    "MOE_TUNE_CACHE_DIR", "MOE_TUNE_CACHE_LIMIT", "MOE_TUNE_OVERRIDE", "MOE_TUNE_MODE",
+      "MOE_TUNE_CHECK", "MOE_TUNE_LOG",       "MOE_TUNE_NVRTC",       "MOE_TUNE_DEPS",     "MOE_TUNE_HOST_CXX",
+      "CUDA_HOME",      "CUDA_PATH",          "CUDA_VISIBLE_DEVICES"};
   for (const char* name : names) {
     if (const char* value = std::getenv(name)) findings.add("variable", State::ok, fmt::format("{}={}", name, value));
   }
@@ -182,6 +196,8 @@ int doctor(const DoctorOptions& options) {
   std::vector<DeviceInfo> devices;
   guarded(findings, "driver", "check nvidia-smi", [&] { devices = check_gpus(findings); });
   guarded(findings, "compilation", "set MOE_TUNE_NVRTC to another libnvrtc.so", [&] { check_nvrtc(findings, devices); });
+  guarded(findings, "host compiler", "set MOE_TUNE_HOST_CXX to a C++20 compiler, such as a newer g++ or clang++",
+          [&] { check_host_compiler(findings); });
   guarded(findings, "cache", "mend the folder, or set MOE_TUNE_CACHE_DIR to another", [&] { check_cache(findings); });
   guarded(findings, "database", "mend or move the file; MOE_TUNE_DB or --db names another",
           [&] { check_databases(findings, options.database.paths()); });

@@ -18,9 +18,17 @@ std::string device_keys() {
   return keys;
 }
 
+void refuse_emulator(const std::string& name) {
+  if (name != emulator_name) return;
+  throw UsageError(
+      fmt::format("--device {0}: the emulated device has no speed to measure or to predict; it checks kernels: moe-tune verify "
+                  "--device {0}",
+                  emulator_name));
+}
+
 std::optional<Target> live_target(int ordinal, std::string* why) {
   WorkerBenchOptions options = own_workers();
-  options.ordinal = ordinal;
+  options.place.ordinal = ordinal;
   return query_target(options, why);
 }
 
@@ -40,6 +48,7 @@ int default_jobs() {
 }
 
 Target find_target(const std::string& name, int ordinal) {
+  refuse_emulator(name);
   const DeviceDescription* named = name.empty() ? nullptr : &find_device(name);
   std::string why;
   auto live = live_target(ordinal, &why);
@@ -50,10 +59,16 @@ Target find_target(const std::string& name, int ordinal) {
   return named_target(*named, query_nvrtc(own_workers()));
 }
 
-Target require_gpu(const std::string& verb, int ordinal) {
+Target require_gpu(const std::string& verb, const std::string& name, int ordinal, const std::string& remedy) {
+  refuse_emulator(name);
+  const DeviceDescription* named = name.empty() ? nullptr : &find_device(name);
   std::string why;
   auto live = live_target(ordinal, &why);
-  if (!live) throw EnvironmentError(fmt::format("{} needs a GPU: {}", verb, why));
+  if (!live) throw EnvironmentError(fmt::format("{} needs a GPU: {}{}{}", verb, why, remedy.empty() ? "" : ". ", remedy));
+  if (named != nullptr && named->name != live->env.key.name) {
+    throw EnvironmentError(
+        fmt::format("{} needs the {} itself; GPU {} of this machine is: {}", verb, named->name, ordinal, live->env.key.name));
+  }
   return *std::move(live);
 }
 

@@ -27,7 +27,7 @@ constexpr const char* footer =
     "            3 environment (driver, NVRTC, file system); 130 interrupted\n"
     "Environment: MOE_TUNE_DB (database files, separated by ':'), MOE_TUNE_CACHE_DIR, MOE_TUNE_CACHE_LIMIT, MOE_TUNE_OVERRIDE,\n"
     "             MOE_TUNE_MODE=read|off, MOE_TUNE_CHECK=1, MOE_TUNE_LOG=error|warn|info|debug, MOE_TUNE_NVRTC, MOE_TUNE_DEPS, "
-    "NO_COLOR";
+    "MOE_TUNE_HOST_CXX, NO_COLOR";
 
 void print_error(const char* message) {
   std::fprintf(stderr, colour_stderr() ? "\x1b[31mmoe-tune: error:\x1b[0m %s\n" : "moe-tune: error: %s\n", message);

@@ -6,7 +6,8 @@ deps=$root/.deps
 
 # Debian package : the command or header that it brings.
 packages=(cmake:cmake ninja-build:ninja g++:g++ libfmt-dev:fmt/core.h nlohmann-json3-dev:nlohmann/json.hpp
-  libcli11-dev:CLI/CLI.hpp catch2:catch2/catch.hpp libdlpack-dev:dlpack/dlpack.h libxxhash-dev:xxhash.h)
+  libcli11-dev:CLI/CLI.hpp catch2:catch2/catch.hpp libdlpack-dev:dlpack/dlpack.h libxxhash-dev:xxhash.h
+  libboost-context-dev:boost/context/fiber.hpp)
 
 say() { printf 'moe-tune: %s\n' "$*" >&2; }
 

@@ -58,7 +58,8 @@ std::vector<Value> row_of(const Entry& e) {
           e.env.driver,
           e.env.nvrtc,
           e.gen.version,
-          e.search.stop};
+          e.search.stop,
+          e.verify.status == VerifyStatus::not_run ? Value() : Value(std::string(to_string(e.verify.device)))};
 }
 
 int show(const ShowOptions& options) {
@@ -96,7 +97,8 @@ int show(const ShowOptions& options) {
                {"driver", 0, true},
                {"nvrtc", 0, true},
                {"generator", 0, true},
-               {"stopped_because", 0, true}});
+               {"stopped_because", 0, true},
+               {"verified_on", 0, true}});
   const std::vector<Problem> wanted = options.model.model.empty() ? std::vector<Problem>() : options.model.problems();
   for (const Entry& entry : database.entries) {
     if (wanted.empty() || std::find(wanted.begin(), wanted.end(), entry.problem) != wanted.end()) table.add_row(row_of(entry));

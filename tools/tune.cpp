@@ -27,7 +27,9 @@ constexpr const char* examples =
     "float32\n"
     "reference, times them in random turns with the default, and publishes the winner. Without a GPU it compiles and ranks by "
     "an\n"
-    "analytic model for a named device; such entries are marked predicted, and a measured one replaces them.\n"
+    "analytic model for a named device, and checks the winner on an emulated device if there is a C++ compiler; such entries are "
+    "marked\n"
+    "predicted, and a measured one replaces them.\n"
     "Ctrl-C loses nothing: the same command goes on where it was.\n"
     "\n"
     "Examples:\n"
@@ -35,6 +37,9 @@ constexpr const char* examples =
     "  moe-tune tune --model qwen3-30b-a3b --tokens 1:8192 --routing zipf:1.1 --time 10:00\n"
     "  moe-tune tune --model ./config.json --gemm down --dry-run\n"
     "  moe-tune tune --model llama4-scout --device h100          on a machine without a GPU";
+
+/// For predicted winners: few schedules and experts, as every one takes a second. moe-tune verify looks closer.
+constexpr Place emulated_place{.device = DeviceKind::emulator, .schedules = 2, .experts = 2};
 
 struct TuneFlags {
   ModelOptions model;
@@ -73,7 +78,8 @@ TuneOptions tune_options(const TuneFlags& flags) {
 WorkerBenchOptions bench_options(const TuneOptions& options) {
   WorkerBenchOptions bench = own_workers();
   bench.jobs = options.jobs;
-  bench.ordinal = options.target.ordinal;
+  bench.place.ordinal = options.target.ordinal;
+  if (!options.target.live) bench.place = emulated_place;
   bench.seed = options.seed;
   bench.cancel = options.cancel;
   return bench;

@@ -28,4 +28,6 @@ std::string bytes_text(std::int64_t bytes) {
   return fmt::format("{:.1f} {}", value, unit);
 }
 
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 }  // namespace moe_tune::cli

@@ -1,4 +1,4 @@
-// Numbers for people.
+// Numbers and texts for people.
 #pragma once
 
 #include <cstdint>
@@ -11,5 +11,8 @@ std::string duration_text(double seconds);
 
 /// "512 B", "1.5 MB", "32.2 GB": decimal, as memory and bandwidth are quoted.
 std::string bytes_text(std::int64_t bytes);
+
+/// `text` up to its first line break.
+std::string first_line(const std::string& text);
 
 }  // namespace moe_tune::cli

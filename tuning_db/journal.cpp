@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 
 constexpr size_t max_journal_bytes = size_t{1} << 30;
 
-constexpr EnumNames<AttemptStatus, 10> attempt_status_names{
-    {"predicted", "compiled", "spilled", "compile_error", "compile_timeout", "crashed", "hung", "wrong", "verified", "timed"}};
+constexpr EnumNames<AttemptStatus, 11> attempt_status_names{{"predicted", "compiled", "spilled", "compile_error",
+                                                             "compile_timeout", "crashed", "fault", "hung", "wrong", "verified",
+                                                             "timed"}};
 
 Json environment_json(const Environment& env) {
   Json json = device_key_json(env.key);
@@ -84,13 +85,9 @@ Completed completed_from(const JsonView& view) {
 
 }  // namespace
 
-std::string_view to_string(AttemptStatus status) {
-  return attempt_status_names.name(status);
-}
+std::string_view to_string(AttemptStatus status) { return attempt_status_names.name(status); }
 
-bool is_failure(AttemptStatus status) {
-  return AttemptStatus::spilled <= status && status <= AttemptStatus::wrong;
-}
+bool is_failure(AttemptStatus status) { return AttemptStatus::spilled <= status && status <= AttemptStatus::wrong; }
 
 Journal::Journal(fs::path path) : path_(std::move(path)) {
   ensure_private_folder(path_.parent_path());
@@ -115,9 +112,7 @@ void Journal::append(const Attempt& attempt) {
   append_line(json);
 }
 
-void Journal::append(const Completed& completed) {
-  append_line(common_json("completed", completed, completed.winner));
-}
+void Journal::append(const Completed& completed) { append_line(common_json("completed", completed, completed.winner)); }
 
 void Journal::append_line(const Json& record) {
   // Through the text first: it replaces invalid UTF-8 (a compiler's message may hold any byte), which the checksum must cover.

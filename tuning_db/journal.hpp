@@ -22,7 +22,8 @@ enum class AttemptStatus {
   compile_error,
   compile_timeout,
   crashed,   ///< the worker died or the launch failed
-  hung,      ///< killed at its time limit
+  fault,     ///< stopped by the emulated device: a race, an access out of bounds, a misused instruction
+  hung,      ///< killed at its time limit; on the emulated device also: no thread can go on
   wrong,     ///< differs from the reference
   verified,  ///< right, not timed
   timed,

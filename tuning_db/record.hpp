@@ -110,11 +110,18 @@ struct Resources {
 
 enum class VerifyStatus { not_run, pass, fail };
 
+/// What kernels run on.
+enum class DeviceKind {
+  gpu,
+  emulator,  ///< the emulated device of runtime/emulator: right or wrong, but no time
+};
+
 /// The comparison with a reference.
 struct Verification {
   VerifyStatus status = VerifyStatus::not_run;
-  std::string reference;   ///< e.g. "fp32"
-  double max_rel_err = 0;  ///< largest relative error of a row; NaN and infinity are stored as infinity
+  std::string reference;                ///< e.g. "fp32"
+  double max_rel_err = 0;               ///< largest relative error of a row; NaN and infinity are stored as infinity
+  DeviceKind device = DeviceKind::gpu;  ///< where it ran; on the emulator with few tokens
 
   bool operator==(const Verification&) const = default;
 };
@@ -163,12 +170,11 @@ struct Entry {
 
 std::string_view to_string(RoutingKind kind);
 std::string_view to_string(VerifyStatus status);
+std::string_view to_string(DeviceKind kind);
 std::string_view to_string(Source source);
 
 /// Whether the entry rests on a measurement on its device.
-inline bool is_measured(const Entry& entry) {
-  return entry.source >= Source::tuned;
-}
+inline bool is_measured(const Entry& entry) { return entry.source >= Source::tuned; }
 
 /// Names in the file: a prefix and a hash over the fields that matching compares.
 std::string workload_id(const Problem& problem);   ///< "w:..."

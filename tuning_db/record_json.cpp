@@ -39,9 +39,7 @@ auto word_from(const JsonView& view, Parse parse) {
   }
 }
 
-int count_from(const JsonView& view) {
-  return view.integer<int>(0);
-}
+int count_from(const JsonView& view) { return view.integer<int>(0); }
 
 /// "9.0" as {9, 0}.
 std::pair<int, int> capability_from(const JsonView& view) {
@@ -241,9 +239,12 @@ Resources resources_from(const JsonView& view) {
 }
 
 Json verification_json(const Verification& verify) {
-  return {{"status", to_string(verify.status)},
-          {"reference", verify.reference},
-          {"max_rel_err", std::isfinite(verify.max_rel_err) ? Json(verify.max_rel_err) : Json(nullptr)}};
+  Json json = {{"status", to_string(verify.status)},
+               {"reference", verify.reference},
+               {"max_rel_err", std::isfinite(verify.max_rel_err) ? Json(verify.max_rel_err) : Json(nullptr)}};
+  // Records from before there was an emulator do not say "gpu": they keep their bytes.
+  if (verify.device != DeviceKind::gpu) json["device"] = to_string(verify.device);
+  return json;
 }
 
 Verification verification_from(const JsonView& view) {
@@ -252,6 +253,7 @@ Verification verification_from(const JsonView& view) {
   verify.reference = view.at("reference").string();
   const JsonView error = view.at("max_rel_err");  // null: a result that held NaN or infinity
   verify.max_rel_err = error.is_null() ? std::numeric_limits<double>::infinity() : error.number();
+  if (const auto device = view.find("device")) verify.device = device_kind_names.parse(*device);
   return verify;
 }
 

@@ -11,6 +11,7 @@ namespace moe_tune {
 
 inline constexpr EnumNames<RoutingKind, 4> routing_kind_names{{"uniform", "zipf", "dirichlet", "trace"}};
 inline constexpr EnumNames<VerifyStatus, 3> verify_status_names{{"not_run", "pass", "fail"}};
+inline constexpr EnumNames<DeviceKind, 2> device_kind_names{{"gpu", "emulator"}};
 inline constexpr EnumNames<Source, 4> source_names{{"predicted", "imported", "tuned", "manual"}};
 
 // Writing. Throws UsageError for a number that is not finite, which JSON cannot hold.

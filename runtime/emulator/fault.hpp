@@ -13,4 +13,10 @@ class KernelFault : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// No thread can go on, or the kernel runs for longer than Launch::most_turns. The message says what every thread waits for.
+class KernelHang : public KernelFault {
+ public:
+  using KernelFault::KernelFault;
+};
+
 }  // namespace moe_tune::emulator

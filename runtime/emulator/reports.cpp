@@ -112,7 +112,7 @@ void GridRun::deadlock(const char* why) const {
     }
   }
   if (lines > most_lines) report += fmt::format("\n  and {} more", lines - most_lines);
-  throw KernelFault(report);
+  throw KernelHang(report);
 }
 
 }  // namespace moe_tune::emulator

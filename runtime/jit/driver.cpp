@@ -26,9 +26,7 @@ std::string error_text(const Driver& driver, CUresult result) {
 
 // Newer headers rename this one to a version that a 12.4 driver does not export; both take the same arguments, and the two differ
 // only in which errors they can tell apart.
-std::string_view older_name(std::string_view name) {
-  return name == "cuEventElapsedTime_v2" ? "cuEventElapsedTime" : "";
-}
+std::string_view older_name(std::string_view name) { return name == "cuEventElapsedTime_v2" ? "cuEventElapsedTime" : ""; }
 
 template <class Function>
 void bind(Function& function, void* library, std::string& missing) {
@@ -71,7 +69,7 @@ const OpenedDriver& opened_driver() {
 }  // namespace
 
 void throw_cuda_error(CUresult result, const char* call) {
-  throw EnvironmentError(fmt::format("{} failed: {}", call, error_text(driver(), result)));
+  throw CudaError(result, fmt::format("{} failed: {}", call, error_text(driver(), result)));
 }
 
 const Driver* try_driver(std::string* why) {

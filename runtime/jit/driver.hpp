@@ -5,9 +5,21 @@
 
 #include <string>
 
+#include "moe_tune/error.hpp"
+
 namespace moe_tune {
 
-/// Throws EnvironmentError naming the call, CUDA's name for the error and its description. `result` is not CUDA_SUCCESS.
+/// What a call of the driver returned instead of CUDA_SUCCESS.
+class CudaError : public EnvironmentError {
+ public:
+  CudaError(CUresult result, const std::string& message) : EnvironmentError(message), result_(result) {}
+  CUresult result() const { return result_; }
+
+ private:
+  CUresult result_;
+};
+
+/// Throws CudaError naming the call, CUDA's name for the error and its description. `result` is not CUDA_SUCCESS.
 [[noreturn]] void throw_cuda_error(CUresult result, const char* call);
 
 /// One function of the driver. Calling it throws EnvironmentError unless the driver returns CUDA_SUCCESS.

@@ -27,9 +27,9 @@ struct CompileOutcome {
 };
 
 struct VerifyOutcome {
-  AttemptStatus status = AttemptStatus::verified;  ///< verified, wrong, crashed or hung
+  AttemptStatus status = AttemptStatus::verified;  ///< verified, wrong, compile_error, crashed, fault or hung
   Verification verification;
-  int resident_blocks = 0;  ///< blocks per SM as the driver computes them
+  int resident_blocks = 0;  ///< blocks per SM as the driver computes them; 0 on the emulated device
   std::string message;
 };
 
@@ -54,18 +54,20 @@ class Bench {
 
   using OnCompiled = std::function<void(std::size_t index, const CompileOutcome&)>;
 
-  /// Compiles in parallel; outcome i is that of configs[i], `on_compiled` is told of each as it is finished.
+  /// Compiles in parallel; outcome i is that of configs[i], `on_compiled` is told of each as it is finished. Throws
+  /// EnvironmentError for what is no candidate's fault.
   virtual std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
                                               const std::string& arch, const OnCompiled& on_compiled) = 0;
 
-  /// Chooses the workload that verify and time run: buffers are filled and the reference is computed. Throws EnvironmentError
-  /// when it cannot be set up (memory).
+  /// Chooses the workload that verify and time run, on a GPU or on the emulated device: buffers are filled and the reference is
+  /// computed. Throws EnvironmentError when it cannot be set up (memory, no host compiler for the emulated device).
   virtual void set_up(const Workload& workload) = 0;
 
-  /// Launches once into a poisoned output and compares per row and per expert.
+  /// Launches into a poisoned output and compares per row and per expert. Throws EnvironmentError for what is no candidate's
+  /// fault, as time() does.
   virtual VerifyOutcome verify(const KernelConfigForward& config) = 0;
 
-  /// `rounds` rounds of all `configs`, cold L2.
+  /// `rounds` rounds of all `configs`, cold L2. Needs a GPU: the emulated device has no time.
   virtual TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) = 0;
 };
 

@@ -27,11 +27,15 @@ constexpr double seconds_per_verify = 0.02;   // loading, one launch, comparison
 constexpr double seconds_per_sample = 50e-6;  // launching and waiting, beside the kernel and the flush
 constexpr int rounds_per_candidate = 7;       // of the first rung; the later ones and the decision cost about as much again
 constexpr int decision_samples = 4 * 90;
+constexpr double emulated_seconds_per_weight = 0.5e-6;  // of one expert, for all launches of a winner
+constexpr double winners_per_point = 0.5;               // neighbouring token counts often share one
 
 constexpr std::int64_t mib = std::int64_t{1} << 20;
 constexpr std::int64_t context_bytes = 512 * mib;          // CUDA context, modules, allocator granularity
 constexpr std::int64_t compiler_host_bytes = 250 * mib;    // a worker with NVRTC compiling
 constexpr std::int64_t gpu_worker_host_bytes = 700 * mib;  // a worker with a CUDA context
+constexpr std::int64_t emulator_host_bytes = 200 * mib;    // a worker with the emulated device, beside weights
+constexpr std::int64_t emulated_experts = 2;               // that have weights there
 
 void check(const TuneOptions& options) {
   if (options.problems.empty()) throw UsageError("nothing to tune: no GEMM is given");
@@ -50,9 +54,7 @@ void check(const TuneOptions& options) {
   }
 }
 
-double gb(std::int64_t bytes) {
-  return static_cast<double>(bytes) / 1e9;
-}
+double gb(std::int64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 
 /// Expected seconds to verify and time `count` candidates that take about `kernel_us`.
 double measuring_seconds(int count, double kernel_us, const DeviceDescription& device) {
@@ -78,7 +80,7 @@ void refuse_what_does_not_fit(const TuneOptions& options, TunePlan& plan) {
   }
   if (plan.host_available > 0 && plan.host_bytes > plan.host_available) {
     plan.refusals.push_back(
-        fmt::format("{} parallel compilations and the GPU's worker need {:.1f} GB of host memory; {:.1f} GB are "
+        fmt::format("{} parallel compilations and the worker that runs kernels need {:.1f} GB of host memory; {:.1f} GB are "
                     "available. Give a smaller --jobs",
                     options.jobs, gb(plan.host_bytes), gb(plan.host_available)));
   }
@@ -105,6 +107,7 @@ TunePlan make_plan(const TuneOptions& options) {
   const std::vector<TokenRange> ranges = token_ranges(options.tokens);
   TunePlan plan;
   std::int64_t host_rows = 0;
+  std::int64_t weights_of_expert = 0;  // bytes
   for (const Problem& problem : options.problems) {
     const std::vector<KernelConfigForward> space = config_space(problem, device);
     std::set<KernelConfigForward> compiled;  // a config is compiled once for all token counts
@@ -122,7 +125,11 @@ TunePlan make_plan(const TuneOptions& options) {
         for (const KernelConfigForward& config : candidates.configs) point.compile += compiled.insert(config).second ? 1 : 0;
         point.seconds = std::ceil(static_cast<double>(point.compile) / options.jobs) * seconds_per_compile;
         host_rows = std::max<std::int64_t>(host_rows, workload_rows(problem, point.tokens));
-        if (options.target.live) {
+        const std::int64_t weights = std::int64_t{problem.N} * problem.K;
+        weights_of_expert = std::max(weights_of_expert, weights * element_bytes(problem.dtype));
+        if (!options.target.live) {
+          point.seconds += winners_per_point * emulated_seconds_per_weight * static_cast<double>(weights);
+        } else {
           point.measure = static_cast<int>(candidates.configs.size());
           point.device_bytes = workload_bytes(problem, point.tokens, device.l2_bytes).total();
           const double kernel_us = candidates.ranking.empty() ? 0 : candidates.ranking.front().prediction.total;
@@ -135,8 +142,9 @@ TunePlan make_plan(const TuneOptions& options) {
     }
   }
   plan.device_available = options.target.free_bytes;
-  plan.host_bytes = options.jobs * compiler_host_bytes + (options.target.live ? gpu_worker_host_bytes : 0) +
-                    2 * host_rows * static_cast<std::int64_t>(sizeof(int));
+  const std::int64_t runner =
+      options.target.live ? gpu_worker_host_bytes : emulator_host_bytes + emulated_experts * weights_of_expert;
+  plan.host_bytes = options.jobs * compiler_host_bytes + runner + 2 * host_rows * static_cast<std::int64_t>(sizeof(int));
   plan.host_available = available_host_bytes();
   refuse_what_does_not_fit(options, plan);
   return plan;

@@ -11,18 +11,14 @@ namespace {
 
 constexpr int max_rounds = 100'000;
 
+constexpr EnumNames<WorkerErrorKind, 6> error_kind_names{{"usage", "environment", "compile", "fault", "hang", "other"}};
+
 /// JSON integers are signed.
-Json seed_json(std::uint64_t seed) {
-  return static_cast<std::int64_t>(seed & INT64_MAX);
-}
+Json seed_json(std::uint64_t seed) { return static_cast<std::int64_t>(seed & INT64_MAX); }
 
-std::uint64_t seed_from(const JsonView& view) {
-  return static_cast<std::uint64_t>(view.integer<std::int64_t>(0));
-}
+std::uint64_t seed_from(const JsonView& view) { return static_cast<std::uint64_t>(view.integer<std::int64_t>(0)); }
 
-KernelConfigForward named_config(const JsonView& view) {
-  return parse_config(view.string());
-}
+KernelConfigForward named_config(const JsonView& view) { return parse_config(view.string()); }
 
 Json routing_spec_json(const RoutingSpec& spec) {
   return {
@@ -36,6 +32,24 @@ RoutingSpec routing_spec_from(const JsonView& view) {
   spec.alpha = view.at("alpha").number();
   spec.seed = seed_from(view.at("seed"));
   return spec;
+}
+
+Json place_json(const Place& place) {
+  if (place.device == DeviceKind::emulator)
+    return {{"device", to_string(place.device)}, {"schedules", place.schedules}, {"experts", place.experts}};
+  return {{"device", to_string(place.device)}, {"ordinal", place.ordinal}};
+}
+
+Place place_from(const JsonView& view) {
+  Place place;
+  place.device = device_kind_names.parse(view.at("device"));
+  if (place.device == DeviceKind::emulator) {
+    place.schedules = view.at("schedules").integer<int>(1, max_schedules);
+    place.experts = view.at("experts").integer<int>(1);
+  } else {
+    place.ordinal = view.at("ordinal").integer<int>(0);
+  }
+  return place;
 }
 
 /// The fields of DeviceInfo under their names.
@@ -72,13 +86,9 @@ struct FieldReader {
 
 }  // namespace
 
-Json nvrtc_request() {
-  return {{"verb", "nvrtc"}};
-}
+Json nvrtc_request() { return {{"verb", "nvrtc"}}; }
 
-Json device_request(int ordinal) {
-  return {{"verb", "device"}, {"ordinal", ordinal}};
-}
+Json device_request(int ordinal) { return {{"verb", "device"}, {"ordinal", ordinal}}; }
 
 Json to_json(const CompileRequest& request) {
   return {{"verb", "compile"},
@@ -93,7 +103,7 @@ CompileRequest compile_request_from(const JsonView& view) {
 
 Json to_json(const SetUpRequest& request) {
   return {{"verb", "set_up"},
-          {"ordinal", request.ordinal},
+          {"place", place_json(request.place)},
           {"problem", workload_json(request.workload.problem)},
           {"tokens", request.workload.tokens},
           {"routing", routing_spec_json(request.workload.routing)},
@@ -101,18 +111,14 @@ Json to_json(const SetUpRequest& request) {
 }
 
 SetUpRequest set_up_request_from(const JsonView& view) {
-  return {view.at("ordinal").integer<int>(0),
+  return {place_from(view.at("place")),
           {workload_from(view.at("problem")), view.at("tokens").integer<int>(0, max_tuned_tokens),
            routing_spec_from(view.at("routing")), seed_from(view.at("seed"))}};
 }
 
-Json to_json(const VerifyRequest& request) {
-  return {{"verb", "verify"}, {"config", to_string(request.config)}};
-}
+Json to_json(const VerifyRequest& request) { return {{"verb", "verify"}, {"config", to_string(request.config)}}; }
 
-VerifyRequest verify_request_from(const JsonView& view) {
-  return {named_config(view.at("config"))};
-}
+VerifyRequest verify_request_from(const JsonView& view) { return {named_config(view.at("config"))}; }
 
 Json to_json(const TimeRequest& request) {
   Json names = Json::array();
@@ -126,6 +132,12 @@ TimeRequest time_request_from(const JsonView& view) {
   request.rounds = view.at("rounds").integer<int>(1, max_rounds);
   request.seed = seed_from(view.at("seed"));
   return request;
+}
+
+Json to_json(const WorkerError& error) { return {{"error", error.message}, {"kind", error_kind_names.name(error.kind)}}; }
+
+WorkerError worker_error_from(const JsonView& message) {
+  return {error_kind_names.parse(message.at("kind")), message.at("error").string()};
 }
 
 Json to_json(const DeviceReply& reply) {
@@ -144,9 +156,7 @@ DeviceReply device_reply_from(const JsonView& view) {
   return reply;
 }
 
-Json to_json(const CompileReply& reply) {
-  return {{"resources", resources_json(reply.resources)}, {"seconds", reply.seconds}};
-}
+Json to_json(const CompileReply& reply) { return {{"resources", resources_json(reply.resources)}, {"seconds", reply.seconds}}; }
 
 CompileReply compile_reply_from(const JsonView& view) {
   return {resources_from(view.at("resources")), view.at("seconds").number()};
@@ -157,7 +167,8 @@ Json to_json(const VerifyReply& reply) {
           {"bad_rows", reply.bad_rows},
           {"first_bad_row", reply.first_bad_row},
           {"worst_expert", reply.worst_expert},
-          {"resident_blocks", reply.resident_blocks}};
+          {"resident_blocks", reply.resident_blocks},
+          {"schedule", reply.schedule}};
 }
 
 VerifyReply verify_reply_from(const JsonView& view) {
@@ -167,6 +178,7 @@ VerifyReply verify_reply_from(const JsonView& view) {
   reply.first_bad_row = view.at("first_bad_row").integer<int>(-1);
   reply.worst_expert = view.at("worst_expert").integer<int>(-1);
   reply.resident_blocks = view.at("resident_blocks").integer<int>(0);
+  reply.schedule = view.at("schedule").integer<int>(-1);
   return reply;
 }
 
@@ -178,6 +190,13 @@ VerifyReply verify_reply(const Comparison& comparison, int resident_blocks) {
   const auto worst = std::max_element(comparison.expert_error.begin(), comparison.expert_error.end());
   if (worst != comparison.expert_error.end()) reply.worst_expert = static_cast<int>(worst - comparison.expert_error.begin());
   reply.resident_blocks = resident_blocks;
+  return reply;
+}
+
+VerifyReply emulated_verify_reply(const Comparison& comparison, int schedule) {
+  VerifyReply reply = verify_reply(comparison, 0);
+  reply.verification.device = DeviceKind::emulator;
+  if (!comparison.pass()) reply.schedule = schedule;
   return reply;
 }
 

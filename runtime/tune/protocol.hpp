@@ -23,7 +23,7 @@ struct CompileRequest {
 };
 
 struct SetUpRequest {
-  int ordinal = 0;
+  Place place;
   Workload workload;
 };
 
@@ -50,7 +50,22 @@ SetUpRequest set_up_request_from(const JsonView& view);
 VerifyRequest verify_request_from(const JsonView& view);
 TimeRequest time_request_from(const JsonView& view);
 
-// Replies. A worker writes any number of {"running": index}, then {"reply": {...}} or {"error": "..."}.
+// Replies. A worker writes any number of {"running": index}, then {"reply": {...}} or {"error": "...", "kind": "..."}.
+
+/// Why a worker could not do what it was asked, and so who is to blame.
+enum class WorkerErrorKind {
+  usage,        ///< the request: a config that cannot serve its problem, a source that the host's compiler refuses
+  environment,  ///< the machine: another candidate would not fare better
+  compile,      ///< the candidate: its source does not compile
+  fault,        ///< the candidate: the emulated device stopped it
+  hang,         ///< the candidate: on the emulated device no thread could go on
+  other,        ///< the candidate, as far as one can tell: an error of the driver after a launch, any other exception
+};
+
+struct WorkerError {
+  WorkerErrorKind kind = WorkerErrorKind::other;
+  std::string message;
+};
 
 /// What a worker's GPU is, or why it has none.
 struct DeviceReply {
@@ -69,23 +84,28 @@ struct VerifyReply {
   Verification verification;
   std::int64_t bad_rows = 0;
   int first_bad_row = -1;
-  int worst_expert = -1;  ///< the one with the largest row error
-  int resident_blocks = 0;
+  int worst_expert = -1;    ///< the one with the largest row error
+  int resident_blocks = 0;  ///< 0 on the emulated device
+  int schedule = -1;        ///< of the emulated device, under which the rows are bad; -1: none
 };
 
+Json to_json(const WorkerError& error);
 Json to_json(const DeviceReply& reply);
 Json to_json(const CompileReply& reply);
 Json to_json(const VerifyReply& reply);
 Json to_json(const TimedRounds& reply);
 
 // Reading; throws UsageError naming the place.
+WorkerError worker_error_from(const JsonView& message);
 DeviceReply device_reply_from(const JsonView& view);
 CompileReply compile_reply_from(const JsonView& view);
 VerifyReply verify_reply_from(const JsonView& view);
 /// Every round has `configs` positive samples.
 TimedRounds timed_rounds_from(const JsonView& view, std::size_t configs);
 
-/// The reply to a comparison.
+/// The reply to a comparison on a GPU.
 VerifyReply verify_reply(const Comparison& comparison, int resident_blocks);
+/// The reply to a comparison on the emulated device.
+VerifyReply emulated_verify_reply(const Comparison& comparison, int schedule);
 
 }  // namespace moe_tune

@@ -23,6 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Tokens of an emulated verification: K and N are the model's whatever the tokens are, so that few of them do.
+constexpr int emulated_tokens = 3;
 constexpr int smallest_batch = 16;  // of compilations between two looks at the clock
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -56,6 +58,7 @@ class Run {
   void tune_problem(const Problem& problem, const std::vector<PointPlan>& points) {
     space_ = config_space(problem, options_.target.device);
     compiled_.clear();
+    emulated_.clear();
     std::map<int, KernelConfigForward> winners;
     for (const PointPlan& point : points) {
       if (point.problem == problem) run_point(point, winners);
@@ -165,9 +168,10 @@ class Run {
     entry.gen = generator_;
     entry.tokens = point.range;
     entry.routing = routing_record(options_.routing, rows);
-    const bool decided = compiled.empty() ? false
-                                          : (options_.target.live ? measure(point, candidates, compiled, entry, result)
-                                                                  : predict_best(rows, candidates, compiled, entry));
+    const bool decided = compiled.empty()
+                             ? false
+                             : (options_.target.live ? measure(point, candidates, compiled, entry, result)
+                                                     : predict_best(point, rows, candidates, compiled, entry, result));
     if (!decided) {
       result.status = PointStatus::failed;
       result.message = failure_message(result);
@@ -285,32 +289,82 @@ class Run {
     return true;
   }
 
-  bool predict_best(const RoutedRows& rows, const Candidates& candidates, const Compiled& compiled, Entry& entry) {
-    constexpr std::size_t alternatives = 3;
-    const auto predicted = predict_compiled(entry.problem, compiled, rows.m_sizes, options_.target.device);
-    if (predicted.empty()) return false;
-    const PredictedConfig* winner = &predicted.front();
-    const auto baseline = std::find_if(predicted.begin(), predicted.end(), [&](const PredictedConfig& candidate) {
-      return candidate.config == candidates.default_config;
-    });
-    if (baseline != predicted.end()) {
-      const double total = baseline->prediction.total;
-      if (total <= winner->prediction.total * (1 + options_.min_gain)) winner = &*baseline;
-      const double speedup = total / winner->prediction.total;
-      entry.baseline = Baseline{baseline->config, total, speedup, {speedup, speedup}};
+  /// The best by the model of those that the emulated device does not find wrong.
+  bool predict_best(const PointPlan& point, const RoutedRows& rows, const Candidates& candidates, const Compiled& compiled,
+                    Entry& entry, PointResult& result) {
+    auto predicted = predict_compiled(entry.problem, compiled, rows.m_sizes, options_.target.device);
+    while (!predicted.empty()) {
+      const PredictedConfig& winner = best_predicted(predicted, candidates.default_config);
+      if (const auto verification = emulate(point, winner.config, result)) {
+        entry.verify = *verification;
+        describe_prediction(predicted, candidates.default_config, winner, entry);
+        return true;
+      }
+      std::erase_if(predicted, [failed = winner.config](const PredictedConfig& other) { return other.config == failed; });
     }
-    entry.config = winner->config;
-    entry.time.median = winner->prediction.total;
-    entry.time.ci95 = {winner->prediction.total, winner->prediction.total};
-    entry.resources = winner->resources;
+    return false;
+  }
+
+  /// The fastest, unless the default is as fast but for the minimal gain.
+  const PredictedConfig& best_predicted(std::span<const PredictedConfig> predicted,
+                                        const KernelConfigForward& default_config) const {
+    const PredictedConfig& fastest = predicted.front();
+    const PredictedConfig* baseline = find_predicted(predicted, default_config);
+    const double enough = fastest.prediction.total * (1 + options_.min_gain);
+    return baseline != nullptr && baseline->prediction.total <= enough ? *baseline : fastest;
+  }
+
+  static const PredictedConfig* find_predicted(std::span<const PredictedConfig> predicted, const KernelConfigForward& config) {
+    const auto found = std::find_if(predicted.begin(), predicted.end(),
+                                    [&](const PredictedConfig& candidate) { return candidate.config == config; });
+    return found == predicted.end() ? nullptr : &*found;
+  }
+
+  /// Runs a config on the emulated device, once for all token counts; nothing when it is wrong there. Where there is no emulated
+  /// device the verification says that it was not run.
+  std::optional<Verification> emulate(const PointPlan& point, const KernelConfigForward& config, PointResult& result) {
+    if (const auto found = emulated_.find(config); found != emulated_.end()) return found->second;
+    if (!emulates_) return Verification{};
+    observer_.on_progress(Stage::verify, 0, 1);
+    VerifyOutcome outcome;
+    try {
+      bench_.set_up({point.problem, std::min(point.tokens, emulated_tokens), options_.routing, options_.seed});
+      outcome = bench_.verify(config);
+    } catch (const EnvironmentError& error) {
+      emulates_ = false;
+      observer_.on_warning(fmt::format("predictions stay unverified: {}", error.what()));
+      return Verification{};
+    }
+    Attempt attempt = attempt_of(point, config, outcome.status, outcome.message);
+    attempt.verify = outcome.verification;
+    record(std::move(attempt));
+    if (outcome.status != AttemptStatus::verified) {
+      ++result.failed;
+      compiled_.erase(config);
+      return std::nullopt;
+    }
+    ++result.verified;
+    return emulated_[config] = outcome.verification;
+  }
+
+  static void describe_prediction(std::span<const PredictedConfig> predicted, const KernelConfigForward& default_config,
+                                  const PredictedConfig& winner, Entry& entry) {
+    constexpr std::size_t alternatives = 3;
+    if (const PredictedConfig* baseline = find_predicted(predicted, default_config)) {
+      const double speedup = baseline->prediction.total / winner.prediction.total;
+      entry.baseline = Baseline{baseline->config, baseline->prediction.total, speedup, {speedup, speedup}};
+    }
+    entry.config = winner.config;
+    entry.time.median = winner.prediction.total;
+    entry.time.ci95 = {winner.prediction.total, winner.prediction.total};
+    entry.resources = winner.resources;
     for (const PredictedConfig& other : predicted) {
-      if (&other != winner && entry.alternatives.size() < alternatives) {
+      if (&other != &winner && entry.alternatives.size() < alternatives) {
         entry.alternatives.push_back({other.config, other.prediction.total});
       }
     }
     entry.search.stop = "predicted";
     entry.source = Source::predicted;
-    return true;
   }
 
   void rate(PointResult& result) const {
@@ -333,12 +387,14 @@ class Run {
   GeneratorId generator_;
   TuneResult result_;
   Clock::time_point start_ = Clock::now();
-  std::vector<KernelConfigForward> space_;             ///< of the problem at hand
-  std::map<KernelConfigForward, Resources> compiled_;  ///< of the problem at hand, failures left out
-  std::string first_failure_;                          ///< at the point at hand
-  Clock::duration share_{};                            ///< of the time budget, for the point at hand
-  std::optional<Clock::time_point> deadline_;          ///< of the point at hand; none without a budget
-  int extra_points_ = 0;                               ///< that bisecting added
+  std::vector<KernelConfigForward> space_;                ///< of the problem at hand
+  std::map<KernelConfigForward, Resources> compiled_;     ///< of the problem at hand, failures left out
+  std::map<KernelConfigForward, Verification> emulated_;  ///< configs of the problem at hand that were right
+  bool emulates_ = true;                                  ///< until the emulated device turns out not to work here
+  std::string first_failure_;                             ///< at the point at hand
+  Clock::duration share_{};                               ///< of the time budget, for the point at hand
+  std::optional<Clock::time_point> deadline_;             ///< of the point at hand; none without a budget
+  int extra_points_ = 0;                                  ///< that bisecting added
   double seconds_planned_left_ = 0, seconds_planned_done_ = 0, seconds_spent_ = 0;
 };
 

@@ -22,7 +22,7 @@ struct ModelQuality {
 
 enum class PointStatus {
   tuned,      ///< measured and published
-  predicted,  ///< ranked by the model and published
+  predicted,  ///< ranked by the model, found right on the emulated device unless there is none, and published
   resumed,    ///< taken from the database: an earlier run decided it
   failed,     ///< no candidate was right, or the workload could not be set up
   skipped,    ///< cancelled or out of time before it was decided
@@ -72,8 +72,9 @@ class TuneObserver {
 /// Runs `plan`. Every attempt is journalled and every decided point published at once, so that a run that is killed resumes where
 /// it was. Candidates that crash, hang, spill or are wrong are never picked and never tried again with the same generator and
 /// compiler. A journal or database that cannot be written costs a warning and TuneResult::unpublished, not the run; a workload
-/// that cannot be set up costs its point. Throws UsageError when the plan was refused or the database is no database,
-/// EnvironmentError when the journal or the database cannot be read.
+/// that cannot be set up on a GPU costs its point. Without a live target `bench` has the emulated device to verify on; where that
+/// does not work (no host compiler), one warning says so and predictions are published unverified. Throws UsageError when the
+/// plan was refused or the database is no database, EnvironmentError when the journal or the database cannot be read.
 TuneResult tune(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer);
 
 }  // namespace moe_tune

@@ -15,12 +15,50 @@
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/jit/nvrtc.hpp"
+#include "runtime/tune/emulated_workbench.hpp"
 #include "runtime/tune/line_buffer.hpp"
 #include "runtime/tune/measure.hpp"
 #include "runtime/tune/protocol.hpp"
 
 namespace moe_tune {
 namespace {
+
+/// Errors of the driver that say nothing of the kernel that ran last.
+bool is_of_the_machine(CUresult result) {
+  switch (result) {
+    case CUDA_ERROR_OUT_OF_MEMORY:
+    case CUDA_ERROR_NO_DEVICE:
+    case CUDA_ERROR_DEVICE_UNAVAILABLE:
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+    case CUDA_ERROR_NVLINK_UNCORRECTABLE:
+    case CUDA_ERROR_OPERATING_SYSTEM:
+    case CUDA_ERROR_SYSTEM_NOT_READY:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Called in a handler.
+WorkerErrorKind kind_of_current_exception() {
+  try {
+    throw;
+  } catch (const CompileError&) {
+    return WorkerErrorKind::compile;
+  } catch (const CudaError& error) {
+    return is_of_the_machine(error.result()) ? WorkerErrorKind::environment : WorkerErrorKind::other;
+  } catch (const EnvironmentError&) {
+    return WorkerErrorKind::environment;
+  } catch (const UsageError&) {
+    return WorkerErrorKind::usage;
+  } catch (const emulator::KernelHang&) {
+    return WorkerErrorKind::hang;
+  } catch (const emulator::KernelFault&) {
+    return WorkerErrorKind::fault;
+  } catch (...) {
+    return WorkerErrorKind::other;
+  }
+}
 
 class Worker {
  public:
@@ -49,7 +87,7 @@ class Worker {
       const JsonDocument document = parse_json(line, "request");
       return write({{"reply", dispatch(document.root())}});
     } catch (const std::exception& error) {
-      return write({{"error", error.what()}});
+      return write(to_json(WorkerError{kind_of_current_exception(), error.what()}));
     }
   }
 
@@ -95,10 +133,23 @@ class Worker {
     return reply;
   }
 
+  /// From here on NVRTC and the cache are known to work, so that what goes wrong is of the source: a compiler that runs out of
+  /// the memory that a worker may have, for one.
+  static CompiledKernel compiled(const std::string& source, const std::string& arch, const std::string& name) {
+    CubinCache& cache = cubin_cache();
+    if (!nvrtc().supports(arch)) return cache.get_or_compile(source, arch, name);
+    try {
+      return cache.get_or_compile(source, arch, name);
+    } catch (const CompileError&) {
+      throw;
+    } catch (const EnvironmentError& error) {
+      throw CompileError(name, arch, error.what());
+    }
+  }
+
   CompileReply compile_candidate(const CompileRequest& request) const {
     const auto start = std::chrono::steady_clock::now();
-    const CompiledKernel kernel =
-        cubin_cache().get_or_compile(emit_(request.problem, request.config), request.arch, to_string(request.config));
+    const CompiledKernel kernel = compiled(emit_(request.problem, request.config), request.arch, to_string(request.config));
     const ResourceReport& used = kernel.resources;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     CompileReply reply;
@@ -111,15 +162,26 @@ class Worker {
   }
 
   Json set_up(const SetUpRequest& request) {
-    if (!bench_ || bench_->device().ordinal != request.ordinal) {
+    const Place& place = request.place;
+    if (place.device == DeviceKind::emulator) {
       bench_.reset();
-      bench_ = std::make_unique<Workbench>(request.ordinal, cubin_cache(), emit_);
+      if (!emulated_bench_) emulated_bench_ = std::make_unique<EmulatedWorkbench>(emit_);
+      emulated_bench_->set_up(request.workload, place);
+      return Json::object();
+    }
+    emulated_bench_.reset();
+    if (!bench_ || bench_->device().ordinal != place.ordinal) {
+      bench_.reset();
+      bench_ = std::make_unique<Workbench>(place.ordinal, cubin_cache(), emit_);
     }
     bench_->set_up(request.workload);
     return {{"free_bytes", bench_->free_bytes()}};
   }
 
   VerifyReply verify(const VerifyRequest& request) {
+    if (emulated_bench_) {
+      return emulated_bench_->verify(request.config, [this](int schedule) { announce(schedule); });
+    }
     const Comparison comparison = bench().verify(request.config, [this](int index) { announce(index); });
     return verify_reply(comparison, bench().resident_blocks(request.config));
   }
@@ -129,19 +191,19 @@ class Worker {
   }
 
   Workbench& bench() {
-    if (!bench_) throw UsageError("no workload is set up");
+    if (!bench_) throw UsageError("no workload is set up on a GPU");
     return *bench_;
   }
 
   int fd_;
   EmitFunction emit_;
+  // One of the two at most: what the workload is set up on.
   std::unique_ptr<Workbench> bench_;
+  std::unique_ptr<EmulatedWorkbench> emulated_bench_;
 };
 
 }  // namespace
 
-int run_worker(int fd, const WorkerHooks& hooks) {
-  return Worker(fd, emit_or_default(hooks.emit)).serve();
-}
+int run_worker(int fd, const WorkerHooks& hooks) { return Worker(fd, emit_or_default(hooks.emit)).serve(); }
 
 }  // namespace moe_tune

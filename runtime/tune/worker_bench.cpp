@@ -28,6 +28,7 @@ CompileOutcome compile_outcome(const WorkerAnswer& answer) {
       break;
     }
     case WorkerAnswer::Kind::refused:
+      if (answer.error == WorkerErrorKind::environment) throw EnvironmentError(answer.message);
       outcome.status = AttemptStatus::compile_error;
       break;
     case WorkerAnswer::Kind::died:
@@ -40,11 +41,6 @@ CompileOutcome compile_outcome(const WorkerAnswer& answer) {
   return outcome;
 }
 
-/// What a kernel did to the worker that ran it.
-AttemptStatus launch_failure(const WorkerAnswer& answer) {
-  return answer.kind == WorkerAnswer::Kind::hung ? AttemptStatus::hung : AttemptStatus::crashed;
-}
-
 /// The reply to a question that every sound worker answers.
 JsonDocument ask(WorkerProcess& worker, const Json& request, const WorkerBenchOptions& options) {
   WorkerAnswer answer = worker.request(request, {query_limit_ms, query_limit_ms}, options.cancel);
@@ -54,7 +50,7 @@ JsonDocument ask(WorkerProcess& worker, const Json& request, const WorkerBenchOp
 
 }  // namespace
 
-WorkerBench::WorkerBench(WorkerBenchOptions options) : options_(std::move(options)), gpu_({options_.command, 0}) {
+WorkerBench::WorkerBench(WorkerBenchOptions options) : options_(std::move(options)), runner_({options_.command, 0}) {
   for (int i = 0; i < std::max(options_.jobs, 1); ++i) {
     compilers_.push_back(std::make_unique<WorkerProcess>(WorkerCommand{options_.command, options_.compile_memory}));
   }
@@ -79,7 +75,12 @@ std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::sp
     for (std::size_t i = 0; i < workers.size(); ++i) {
       const auto answer = workers[i]->take_answer();
       if (!answer) continue;
-      outcomes[task[i]] = compile_outcome(*answer);
+      try {
+        outcomes[task[i]] = compile_outcome(*answer);
+      } catch (const EnvironmentError&) {
+        for (WorkerProcess* worker : workers) worker->kill();  // nobody will ask for what they are busy with
+        throw;
+      }
       ++done;
       if (on_compiled) on_compiled(task[i], outcomes[task[i]]);
     }
@@ -95,26 +96,53 @@ void WorkerBench::set_up(const Workload& workload) {
 
 void WorkerBench::ensure_set_up() {
   if (!workload_) throw UsageError("no workload is set up: call set_up first");
-  if (gpu_.pid() >= 0 && set_up_in_start_ == gpu_.starts()) return;
+  if (runner_.pid() >= 0 && set_up_in_start_ == runner_.starts()) return;
   const int limit = options_.set_up_limit_ms;
-  const WorkerAnswer answer = gpu_.request(to_json(SetUpRequest{options_.ordinal, *workload_}), {limit, limit}, options_.cancel);
+  const WorkerAnswer answer = runner_.request(to_json(SetUpRequest{options_.place, *workload_}), {limit, limit}, options_.cancel);
   if (answer.kind != WorkerAnswer::Kind::reply) {
-    gpu_.kill();
+    runner_.kill();
     throw EnvironmentError(
         fmt::format("cannot set up {} for {} tokens: {}", describe(workload_->problem), workload_->tokens, answer.message));
   }
-  set_up_in_start_ = gpu_.starts();
+  set_up_in_start_ = runner_.starts();
+}
+
+WorkerAnswer WorkerBench::launch(const Json& request) {
+  ensure_set_up();
+  const bool emulated = options_.place.device == DeviceKind::emulator;
+  // Until the kernel is loaded it may have to be built: on a GPU again, where the cubin cache cannot keep anything.
+  const WorkerLimits limits{options_.compile_limit_ms, emulated ? options_.emulated_launch_limit_ms : options_.launch_limit_ms};
+  return runner_.request(request, limits, options_.cancel);
+}
+
+/// What the candidate did that the worker ended or gave up on. Throws EnvironmentError when it was not the candidate.
+AttemptStatus WorkerBench::failure(const WorkerAnswer& answer) {
+  if (answer.kind == WorkerAnswer::Kind::hung) return AttemptStatus::hung;
+  if (answer.kind == WorkerAnswer::Kind::died) return AttemptStatus::crashed;
+  switch (answer.error) {
+    case WorkerErrorKind::usage:
+    case WorkerErrorKind::compile:
+      return AttemptStatus::compile_error;
+    case WorkerErrorKind::fault:
+      return AttemptStatus::fault;
+    case WorkerErrorKind::hang:
+      return AttemptStatus::hung;
+    case WorkerErrorKind::environment:
+      runner_.kill();
+      throw EnvironmentError(answer.message);
+    case WorkerErrorKind::other:
+      break;
+  }
+  runner_.kill();  // its context may be unusable
+  return AttemptStatus::crashed;
 }
 
 VerifyOutcome WorkerBench::verify(const KernelConfigForward& config) {
-  ensure_set_up();
-  // Until the kernel is loaded it may have to be compiled again, where the cubin cache cannot keep anything.
-  const WorkerAnswer answer =
-      gpu_.request(to_json(VerifyRequest{config}), {options_.compile_limit_ms, options_.launch_limit_ms}, options_.cancel);
+  const WorkerAnswer answer = launch(to_json(VerifyRequest{config}));
   VerifyOutcome outcome;
   if (answer.kind != WorkerAnswer::Kind::reply) {
-    gpu_.kill();  // after an error its context may be unusable
-    outcome.status = launch_failure(answer);
+    outcome.status = failure(answer);
+    outcome.verification.device = options_.place.device;
     outcome.message = answer.message;
     return outcome;
   }
@@ -124,36 +152,34 @@ VerifyOutcome WorkerBench::verify(const KernelConfigForward& config) {
   if (reply.verification.status != VerifyStatus::pass) {
     outcome.status = AttemptStatus::wrong;
     outcome.message =
-        fmt::format("{} rows differ from the float32 reference (first: row {}; worst expert: {}; relative error {:.3g})",
-                    reply.bad_rows, reply.first_bad_row, reply.worst_expert, reply.verification.max_rel_err);
+        fmt::format("{} rows differ from the float32 reference (first: row {}; worst expert: {}; relative error {:.3g}{})",
+                    reply.bad_rows, reply.first_bad_row, reply.worst_expert, reply.verification.max_rel_err,
+                    reply.schedule < 0 ? "" : fmt::format("; schedule {}", reply.schedule));
     refill_later();  // what writes wrong values may also have written where it must not
   }
   return outcome;
 }
 
 TimeOutcome WorkerBench::time(std::span<const KernelConfigForward> configs, int rounds) {
-  ensure_set_up();
   const TimeRequest request{{configs.begin(), configs.end()}, rounds, options_.seed + ++time_calls_};
-  const WorkerAnswer answer =
-      gpu_.request(to_json(request), {options_.compile_limit_ms, options_.launch_limit_ms}, options_.cancel);
+  const WorkerAnswer answer = launch(to_json(request));
   TimeOutcome outcome;
   if (answer.kind == WorkerAnswer::Kind::reply) {
     outcome.timed = timed_rounds_from(answer.reply->root(), configs.size());
     return outcome;
   }
-  gpu_.kill();
+  outcome.status = failure(answer);
   if (answer.running < 0 || static_cast<std::size_t>(answer.running) >= configs.size()) {
     throw EnvironmentError(fmt::format("the worker failed before it launched anything: {}", answer.message));
   }
   outcome.culprit = answer.running;
-  outcome.status = launch_failure(answer);
   outcome.message = answer.message;
   return outcome;
 }
 
 std::optional<Target> query_target(const WorkerBenchOptions& options, std::string* why) {
   WorkerProcess worker({options.command, 0});
-  const JsonDocument answer = ask(worker, device_request(options.ordinal), options);
+  const JsonDocument answer = ask(worker, device_request(options.place.ordinal), options);
   const DeviceReply reply = device_reply_from(answer.root());
   if (reply.devices == 0) {
     if (why != nullptr) *why = reply.why_none;

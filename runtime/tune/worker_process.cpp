@@ -31,9 +31,7 @@ constexpr int cancel_poll_ms = 100;
 }
 
 /// Descriptors of the child that must not be among those it is given (0 to worker_fd).
-Descriptor move_up(Descriptor fd) {
-  return Descriptor(fcntl(fd.get(), F_DUPFD_CLOEXEC, worker_fd + 1));
-}
+Descriptor move_up(Descriptor fd) { return Descriptor(fcntl(fd.get(), F_DUPFD_CLOEXEC, worker_fd + 1)); }
 
 /// Between fork and exec: only what is safe after a fork of a process with threads.
 [[noreturn]] void become_worker(char* const* argv, std::int64_t address_space_bytes, pid_t parent, int socket, int output) {
@@ -126,9 +124,7 @@ void WorkerProcess::send(const Json& request, const WorkerLimits& limits) {
   on_writable();
 }
 
-std::optional<WorkerAnswer> WorkerProcess::take_answer() {
-  return std::exchange(answer_, std::nullopt);
-}
+std::optional<WorkerAnswer> WorkerProcess::take_answer() { return std::exchange(answer_, std::nullopt); }
 
 WorkerAnswer WorkerProcess::request(const Json& message, const WorkerLimits& limits, const std::atomic<bool>* cancel) {
   send(message, limits);
@@ -177,8 +173,9 @@ void WorkerProcess::on_line(const std::string& line) {
       deadline_ = Clock::now() + std::chrono::milliseconds(silence_ms_);
       return;
     }
-    if (const auto error = message.find("error")) {
-      return finish({WorkerAnswer::Kind::refused, std::nullopt, running_, error->string()});
+    if (message.find("error")) {
+      const WorkerError error = worker_error_from(message);
+      return finish({WorkerAnswer::Kind::refused, std::nullopt, running_, error.message, error.kind});
     }
     finish({WorkerAnswer::Kind::reply, JsonDocument(message.at("reply").raw(), "worker"), running_, ""});
   } catch (const UsageError& error) {

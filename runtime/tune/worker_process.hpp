@@ -16,6 +16,7 @@
 #include "generator/support/descriptor.hpp"
 #include "generator/support/json.hpp"
 #include "runtime/tune/line_buffer.hpp"
+#include "runtime/tune/protocol.hpp"
 
 namespace moe_tune {
 
@@ -40,8 +41,9 @@ struct WorkerAnswer {
   };
   Kind kind = Kind::died;
   std::optional<JsonDocument> reply;
-  int running = -1;     ///< what the worker announced last: the index of a candidate; -1: nothing
-  std::string message;  ///< what happened; when the worker ended, with the end of what it printed
+  int running = -1;                                ///< what the worker announced last: the index of a candidate; -1: nothing
+  std::string message;                             ///< what happened; when the worker ended, with the end of what it printed
+  WorkerErrorKind error = WorkerErrorKind::other;  ///< of a refusal
 };
 
 /// A child process that answers one request at a time. It is started by the first request, and again by the next one after it

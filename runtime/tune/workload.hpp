@@ -16,6 +16,18 @@ struct Workload {
   std::uint64_t seed = 1;  ///< of the random values of x, w and topk_weights
 };
 
+/// Most schedules of the emulated device that one verification may ask for.
+inline constexpr int max_schedules = 10'000;
+
+/// Where workloads run.
+struct Place {
+  DeviceKind device = DeviceKind::gpu;
+  int ordinal = 0;  ///< of the GPU
+  // Of the emulated device:
+  int schedules = 4;  ///< under which it runs every kernel; the first four are of different kinds
+  int experts = 3;    ///< among which it shares the rows, at most: it takes a second per expert and thousand steps of K
+};
+
 /// Device bytes of every buffer that measuring a workload needs.
 struct WorkloadBytes {
   std::int64_t weights = 0;    ///< E * N * K elements

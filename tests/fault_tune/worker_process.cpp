@@ -66,6 +66,7 @@ TEST_CASE("a refusal is an answer, and the worker lives on") {
     const WorkerAnswer answer = worker.request({{"a", 1}}, patient);
     CHECK(answer.kind == Kind::refused);
     CHECK(answer.message == "I would rather not");
+    CHECK(answer.error == WorkerErrorKind::environment);
   }
   CHECK(worker.starts() == 1);
 }

@@ -5,9 +5,11 @@
 #include <functional>
 #include <map>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "moe_tune/error.hpp"
 #include "runtime/tune/bench.hpp"
 
 namespace moe_tune::test {
@@ -43,14 +45,17 @@ class ScriptedBench final : public Bench {
     return outcomes;
   }
 
-  void set_up(const Workload& workload) override { set_ups.push_back(workload); }
+  void set_up(const Workload& workload) override {
+    if (!cannot_set_up.empty()) throw EnvironmentError(cannot_set_up);
+    set_ups.push_back(workload);
+  }
 
   VerifyOutcome verify(const KernelConfigForward& config) override {
     const Behaviour behaviour = behaviour_(config);
     VerifyOutcome outcome;
     outcome.status = ++verifications[config] >= behaviour.fails_verify_from ? AttemptStatus::wrong : behaviour.verify;
     const bool right = outcome.status == AttemptStatus::verified;
-    outcome.verification = {right ? VerifyStatus::pass : VerifyStatus::fail, "fp32", right ? 0.001 : 0.5};
+    outcome.verification = {right ? VerifyStatus::pass : VerifyStatus::fail, "fp32", right ? 0.001 : 0.5, device};
     outcome.resident_blocks = 2;
     return outcome;
   }
@@ -78,7 +83,9 @@ class ScriptedBench final : public Bench {
 
   double noise_of_a_sample = 0.005;
   std::chrono::milliseconds compile_time{0};
-  int cancel_after_compiles = -1;  ///< throws Cancelled then; -1: never
+  int cancel_after_compiles = -1;       ///< throws Cancelled then; -1: never
+  std::string cannot_set_up;            ///< why, as an EnvironmentError; empty: it can
+  DeviceKind device = DeviceKind::gpu;  ///< where it says that it verified
   std::vector<KernelConfigForward> compiled;
   std::vector<Workload> set_ups;
   std::map<KernelConfigForward, int> verifications;

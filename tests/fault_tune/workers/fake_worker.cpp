@@ -41,7 +41,7 @@ void answer(std::string_view mode) {
   if (mode == "echo") return say("{\"reply\":" + listen() + "}\n");
   if (mode == "refuse") {
     listen();
-    return say("{\"error\":\"I would rather not\"}\n");
+    return say("{\"error\":\"I would rather not\",\"kind\":\"environment\"}\n");
   }
   if (mode == "announce_then_hang") {
     listen();

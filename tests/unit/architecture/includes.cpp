@@ -43,7 +43,7 @@ const std::vector<Rule>& rules() {
       {"runtime/tune/", with(ops, {"runtime/tune/", "runtime/emulator/"})},
       {"runtime/blocks/", with(ops, {"runtime/blocks/"})},
       {"runtime/include/", {"moe_tune/", "moe_tune.h"}},
-      {"tools/", with(ops, {"runtime/tune/", "tools/"})},
+      {"tools/", with(ops, {"runtime/tune/", "runtime/emulator/", "tools/"})},
   };
   return all;
 }

@@ -11,9 +11,7 @@ using namespace moe_tune;
 namespace {
 
 /// What arrives at the other end.
-JsonDocument sent(const Json& message) {
-  return parse_json(json_text(message), "message");
-}
+JsonDocument sent(const Json& message) { return parse_json(json_text(message), "message"); }
 
 }  // namespace
 
@@ -25,10 +23,11 @@ TEST_CASE("requests survive the way to the worker") {
   CHECK(compile_read.config == compile.config);
   CHECK(compile_read.arch == "sm_90a");
 
-  SetUpRequest set_up{3, {test::sample_problem(), 77, {RoutingSpec::Kind::zipf, 0.1, 42}, 43}};
+  SetUpRequest set_up{{.ordinal = 3}, {test::sample_problem(), 77, {RoutingSpec::Kind::zipf, 0.1, 42}, 43}};
   const JsonDocument set_up_message = sent(to_json(set_up));
   const SetUpRequest set_up_read = set_up_request_from(set_up_message.root());
-  CHECK(set_up_read.ordinal == 3);
+  CHECK(set_up_read.place.device == DeviceKind::gpu);
+  CHECK(set_up_read.place.ordinal == 3);
   CHECK(set_up_read.workload.problem == set_up.workload.problem);
   CHECK(set_up_read.workload.tokens == 77);
   CHECK(set_up_read.workload.routing.kind == RoutingSpec::Kind::zipf);
@@ -45,6 +44,49 @@ TEST_CASE("requests survive the way to the worker") {
 
   const JsonDocument verify_message = sent(to_json(VerifyRequest{test::sample_config()}));
   CHECK(verify_request_from(verify_message.root()).config == test::sample_config());
+}
+
+TEST_CASE("a set-up for the emulated device says so, with its schedules and experts") {
+  const SetUpRequest request{{.device = DeviceKind::emulator, .schedules = 7, .experts = 2}, {test::sample_problem(), 3, {}, 5}};
+  const JsonDocument message = sent(to_json(request));
+  const Place place = set_up_request_from(message.root()).place;
+  CHECK(place.device == DeviceKind::emulator);
+  CHECK(place.schedules == 7);
+  CHECK(place.experts == 2);
+  for (const char* bad : {R"({"device":"emulator","schedules":0,"experts":1})", R"({"device":"emulator","schedules":1})",
+                          R"({"device":"tpu","ordinal":0})", R"({"device":"gpu"})", R"({"device":"gpu","ordinal":-1})"}) {
+    CAPTURE(bad);
+    Json changed = to_json(request);
+    const JsonDocument document = parse_json(bad, "place");
+    changed["place"] = document.root().raw();
+    const JsonDocument bad_message = sent(changed);
+    CHECK_THROWS_AS(set_up_request_from(bad_message.root()), UsageError);
+  }
+}
+
+TEST_CASE("an error arrives with who is to blame") {
+  for (const auto kind : {WorkerErrorKind::usage, WorkerErrorKind::environment, WorkerErrorKind::compile, WorkerErrorKind::fault,
+                          WorkerErrorKind::hang, WorkerErrorKind::other}) {
+    const JsonDocument message = sent(to_json(WorkerError{kind, "line 1\nline 2"}));
+    const WorkerError error = worker_error_from(message.root());
+    CHECK(error.kind == kind);
+    CHECK(error.message == "line 1\nline 2");
+  }
+  const JsonDocument unknown = parse_json(R"({"error":"x","kind":"weather"})", "message");
+  CHECK_THROWS_AS(worker_error_from(unknown.root()), UsageError);
+}
+
+TEST_CASE("an emulated comparison names the schedule of bad rows, and where it ran") {
+  Comparison comparison;
+  comparison.max_row_error = 0.5;
+  comparison.bad_rows = 2;
+  const JsonDocument message = sent(to_json(emulated_verify_reply(comparison, 6)));
+  const VerifyReply bad = verify_reply_from(message.root());
+  CHECK(bad.schedule == 6);
+  CHECK(bad.verification.status == VerifyStatus::fail);
+  CHECK(bad.verification.device == DeviceKind::emulator);
+  CHECK(emulated_verify_reply(Comparison{}, 6).schedule == -1);
+  CHECK(verify_reply(comparison, 1).verification.device == DeviceKind::gpu);
 }
 
 TEST_CASE("replies survive the way back") {

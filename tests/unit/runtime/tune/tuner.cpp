@@ -48,12 +48,20 @@ struct Tuning {
     });
   }
 
+  /// For a device that is not here.
+  void predict() { options.target = named_target(find_device("h200"), "13.0"); }
+  test::ScriptedBench make_emulator() const {
+    test::ScriptedBench bench = make_bench();
+    bench.device = DeviceKind::emulator;
+    return bench;
+  }
+
   TuneResult run(test::ScriptedBench& bench) {
     Observer observer(*this);
     return tune(options, make_plan(options), bench, observer);
   }
   TuneResult run() {
-    test::ScriptedBench bench = make_bench();
+    test::ScriptedBench bench = options.target.live ? make_bench() : make_emulator();
     return run(bench);
   }
   std::vector<Entry> published() const { return Store(options.database).read().entries; }
@@ -210,16 +218,14 @@ TEST_CASE("a point without a usable candidate fails and the others go on") {
 
 TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a measurement") {
   Tuning tuning;
-  tuning.options.target = named_target(find_device("h200"), "13.0");
-  test::ScriptedBench bench = tuning.make_bench();
+  tuning.predict();
+  test::ScriptedBench bench = tuning.make_emulator();
   const TuneResult result = tuning.run(bench);
-  CHECK(bench.set_ups.empty());
-  CHECK(bench.verifications.empty());
   for (const PointResult& point : result.points) {
     CHECK(point.status == PointStatus::predicted);
     REQUIRE(point.entry);
     CHECK(point.entry->source == Source::predicted);
-    CHECK(point.entry->verify.status == VerifyStatus::not_run);
+    CHECK(point.entry->verify == Verification{VerifyStatus::pass, "fp32", 0.001, DeviceKind::emulator});
     CHECK(point.entry->time.n == 0);
     CHECK(point.entry->resources.ctas_per_sm == 4);
     REQUIRE(point.entry->baseline);
@@ -231,6 +237,74 @@ TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a mea
   tuning.options = test::small_tuning(tuning.folder.path(), true);
   CHECK(tuning.run().points[0].status == PointStatus::tuned);
   for (const Entry& entry : tuning.published()) CHECK(entry.source == Source::tuned);
+}
+
+TEST_CASE("a predicted winner runs on the emulated device once for all token counts, with few tokens") {
+  Tuning tuning;
+  tuning.predict();
+  test::ScriptedBench bench = tuning.make_emulator();
+  const TuneResult result = tuning.run(bench);
+  std::set<KernelConfigForward> winners;
+  for (const PointResult& point : result.points) winners.insert(point.entry->config);
+  CHECK(bench.verifications.size() == winners.size());
+  for (const auto& [config, times] : bench.verifications) CHECK(times == 1);
+  for (const Workload& workload : bench.set_ups) CHECK(workload.tokens <= 3);
+  CHECK(bench.set_ups.front().tokens == 1);
+  CHECK(result.points[0].verified == 1);
+  CHECK(tuning.warnings.empty());
+  CHECK(tuning.published()[0].verify.device == DeviceKind::emulator);
+}
+
+TEST_CASE("a predicted winner that is wrong on the emulated device gives way to the next and is not tried again") {
+  Tuning tuning;
+  tuning.predict();
+  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  tuning.wrong = {best};
+  tuning.options.retune = true;
+  const TuneResult second = tuning.run();
+  for (const PointResult& point : second.points) {
+    REQUIRE(point.entry);
+    CHECK(point.entry->config != best);
+    for (const Alternative& other : point.entry->alternatives) CHECK(other.config != best);
+  }
+  CHECK(second.points[0].failed == 1);
+  CHECK(second.points[0].verified == 1);
+  const Replay journal = tuning.journal();
+  const auto failure = std::find_if(journal.attempts.begin(), journal.attempts.end(),
+                                    [](const Attempt& attempt) { return attempt.status == AttemptStatus::wrong; });
+  REQUIRE(failure != journal.attempts.end());
+  CHECK(failure->config == best);
+  REQUIRE(failure->verify);
+  CHECK(failure->verify->device == DeviceKind::emulator);
+
+  test::ScriptedBench third = tuning.make_emulator();
+  tuning.run(third);
+  CHECK(third.verifications.count(best) == 0);
+}
+
+TEST_CASE("predictions of which every candidate is wrong fail") {
+  Tuning tuning;
+  tuning.predict();
+  test::ScriptedBench bench([](const KernelConfigForward&) { return Behaviour{.verify = AttemptStatus::fault}; });
+  const TuneResult result = tuning.run(bench);
+  CHECK(result.points[0].status == PointStatus::failed);
+  CHECK(result.points[0].failed == result.points[0].compiled);
+  CHECK(tuning.published().empty());
+}
+
+TEST_CASE("without a host compiler predictions are published unverified, with one warning that says what to install") {
+  Tuning tuning;
+  tuning.predict();
+  test::ScriptedBench bench = tuning.make_emulator();
+  bench.cannot_set_up = "there is no C++ compiler. Install g++";
+  const TuneResult result = tuning.run(bench);
+  for (const PointResult& point : result.points) {
+    CHECK(point.status == PointStatus::predicted);
+    CHECK(point.entry->verify.status == VerifyStatus::not_run);
+  }
+  REQUIRE(tuning.warnings.size() == 1);
+  CHECK_THAT(tuning.warnings[0], Catch::Contains("unverified") && Catch::Contains("Install g++"));
+  CHECK(tuning.published().size() == 3);
 }
 
 TEST_CASE("a budget that is spent skips what is left") {

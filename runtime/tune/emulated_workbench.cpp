@@ -1,0 +1,69 @@
+#include "runtime/tune/emulated_workbench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "moe_tune/error.hpp"
+#include "runtime/reference/case_spec.hpp"
+
+namespace moe_tune {
+namespace {
+
+/// Every group of neighbours leaves its rows to its last expert, whose weights end where something else begins.
+std::vector<std::int64_t> shared_among(const std::vector<std::int64_t>& m_sizes, int experts) {
+  const auto E = static_cast<std::int64_t>(m_sizes.size());
+  std::vector<std::int64_t> shared(m_sizes.size());
+  for (std::int64_t expert = 0; expert < E; ++expert) {
+    const std::int64_t group = expert * experts / E;
+    const std::int64_t last = ((group + 1) * E + experts - 1) / experts - 1;
+    shared[static_cast<std::size_t>(last)] += m_sizes[static_cast<std::size_t>(expert)];
+  }
+  return shared;
+}
+
+}  // namespace
+
+EmulatedWorkbench::EmulatedWorkbench(EmitFunction emit) : emit_(emit_or_default(std::move(emit))) {
+  emulator::find_host_compiler();
+}
+
+void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {
+  if (!case_ || case_->spec().problem != workload.problem) kernels_.clear();
+  case_.reset();
+  CaseSpec spec = routed_case(workload.problem, workload.tokens, workload.routing);
+  spec.m_sizes = shared_among(spec.m_sizes, std::min(place.experts, workload.problem.E));
+  spec.topk_weights_f32 = false;  // as on a GPU
+  spec.seed = static_cast<std::uint32_t>(workload.seed);
+  case_.emplace(spec);
+  schedules_ = place.schedules;
+}
+
+const emulator::ForwardKernel& EmulatedWorkbench::kernel(const KernelConfigForward& config) {
+  if (const auto found = kernels_.find(config); found != kernels_.end()) return found->second;
+  const Problem& problem = case_->spec().problem;
+  return kernels_.try_emplace(config, problem, config, emit_(problem, config)).first->second;
+}
+
+VerifyReply EmulatedWorkbench::verify(const KernelConfigForward& config, const OnLaunch& on_launch) {
+  if (!case_) throw UsageError("no workload is set up: call set_up first");
+  const emulator::ForwardKernel& candidate = kernel(config);
+  Comparison worst;
+  for (int schedule = 0; schedule < schedules_; ++schedule) {
+    if (on_launch) on_launch(schedule);
+    const unsigned status = case_->run(candidate, static_cast<std::uint64_t>(schedule));
+    if (status != case_->expected_status()) {
+      throw emulator::KernelFault(
+          fmt::format("sets status bits {:#x} where the data call for {:#x}", status, case_->expected_status()));
+    }
+    Comparison found = case_->compare();
+    if (!found.pass()) return emulated_verify_reply(found, schedule);
+    if (schedule == 0 || found.max_row_error > worst.max_row_error) worst = std::move(found);
+  }
+  return emulated_verify_reply(worst, -1);
+}
+
+}  // namespace moe_tune

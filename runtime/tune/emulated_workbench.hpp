@@ -1,0 +1,44 @@
+// One workload on the emulated device of this process: tensors, reference, verification. Runs in a worker, as its counterpart for
+// GPUs (measure.hpp) does: a kernel that follows a wild address ends the process.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "moe_tune/config.hpp"
+#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/tune/emit_function.hpp"
+#include "runtime/tune/protocol.hpp"
+#include "runtime/tune/workload.hpp"
+
+namespace moe_tune {
+
+/// Not thread-safe.
+class EmulatedWorkbench {
+ public:
+  /// `emit` makes the source of candidates, emit_forward when empty. Throws EnvironmentError when there is no host compiler.
+  explicit EmulatedWorkbench(EmitFunction emit = {});
+
+  /// Makes the tensors and computes the float32 reference. Those of the workload before are freed first. The rows that `workload`
+  /// gives to neighbouring experts go to one of them, until place.experts have rows.
+  void set_up(const Workload& workload, const Place& place);
+
+  /// Told before a launch, with its schedule.
+  using OnLaunch = std::function<void(int schedule)>;
+
+  /// Builds the kernel and runs it into a poisoned output under the schedules 0 to place.schedules - 1, until one goes wrong.
+  /// Throws KernelFault with a report, UsageError when the kernel cannot be built.
+  VerifyReply verify(const KernelConfigForward& config, const OnLaunch& on_launch = {});
+
+ private:
+  const emulator::ForwardKernel& kernel(const KernelConfigForward& config);
+
+  EmitFunction emit_;
+  int schedules_ = 0;
+  std::optional<emulator::ForwardCase> case_;
+  std::unordered_map<KernelConfigForward, emulator::ForwardKernel, ConfigHash> kernels_;  ///< of the problem of case_
+};
+
+}  // namespace moe_tune
