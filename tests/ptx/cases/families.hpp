@@ -23,7 +23,11 @@
   X(cluster)                     \
   X(tma_load)                    \
   X(tma_store)                   \
-  X(multicast)
+  X(multicast)                   \
+  X(wgmma_sizes)                 \
+  X(wgmma_layouts)               \
+  X(wgmma_modes)                 \
+  X(wgmma_registers)
 
 namespace moe_tune::test {
 
