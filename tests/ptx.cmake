@@ -12,6 +12,7 @@ target_include_directories(moe_tune_ptx_tests PUBLIC ${PROJECT_SOURCE_DIR}/templ
 moe_tune_test(ptx_emulator FOLDER ptx/emulator LINK moe_tune_ptx_tests LABEL ptx)
 moe_tune_test(ptx_gpu FOLDER ptx/gpu LINK moe_tune_ptx_tests moe_tune_gpu_test_support LABEL gpu GPU)
 target_sources(ptx_gpu PRIVATE gpu/forward/main.cpp)
+moe_tune_test(ptx_unit FOLDER ptx/unit LINK moe_tune_ptx_tests LABEL ptx)
 
 # One test per arch, so that one which the NVRTC of this machine does not know is reported as skipped.
 add_executable(ptx_compile ptx/compile.cpp)

@@ -2,8 +2,12 @@
 // 0: all compile; 1: some do not, and their logs are printed; 77: the loaded NVRTC does not know ARCH, so nothing was tried.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <exception>
+#include <thread>
+#include <vector>
 
 #include "runtime/jit/nvrtc.hpp"
 #include "tests/ptx/cases/families.hpp"
@@ -12,15 +16,14 @@
 namespace moe_tune::test {
 namespace {
 
-bool compiles(const InstructionFamily& family, const std::string& arch) {
+/// What the compiler has against the family; empty for nothing.
+std::string complaint(const InstructionFamily& family, const std::string& arch) {
   try {
     const CompiledKernel kernel = compile(source(family), arch, family.file);
-    if (!has_warnings(kernel)) return true;
-    fmt::print("{} for {}: warnings\n{}\n", family.file, arch, kernel.log);
-  } catch (const CompileError& error) {
-    fmt::print("{}\n", error.what());
+    return has_warnings(kernel) ? fmt::format("{} for {}: warnings\n{}\n", family.name, arch, kernel.log) : "";
+  } catch (const std::exception& error) {
+    return fmt::format("{}\n", error.what());
   }
-  return false;
 }
 
 int run(const std::string& arch) {
@@ -32,15 +35,24 @@ int run(const std::string& arch) {
     fmt::print("the warning of the control source was not seen\n");
     return 1;
   }
-  int tried = 0;
-  int failed = 0;
-  for (const InstructionFamily& family : families()) {
-    if (!archs(family).contains(arch)) continue;
-    ++tried;
-    failed += !compiles(family, arch);
+  std::vector<InstructionFamily> claiming = families();
+  std::erase_if(claiming, [&](const InstructionFamily& family) { return !archs(family).contains(arch); });
+  std::vector<std::string> complaints(claiming.size());
+  std::atomic<std::size_t> next = 0;
+  {
+    std::vector<std::jthread> workers;
+    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+      workers.emplace_back([&] {
+        for (std::size_t index = next++; index < claiming.size(); index = next++) {
+          complaints[index] = complaint(claiming[index], arch);
+        }
+      });
+    }
   }
-  fmt::print("{}: {} families tried, {} failed\n", arch, tried, failed);
-  return failed == 0 && tried > 0 ? 0 : 1;
+  for (const std::string& text : complaints) fmt::print("{}", text);
+  const auto failed = std::ranges::count_if(complaints, [](const std::string& text) { return !text.empty(); });
+  fmt::print("{}: {} families tried, {} failed\n", arch, claiming.size(), failed);
+  return failed == 0 && !claiming.empty() ? 0 : 1;
 }
 
 }  // namespace
