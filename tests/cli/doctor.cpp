@@ -30,6 +30,7 @@ TEST_CASE("doctor is content with a machine that can predict") {
   CHECK(state_of(result, "driver") == "note");
   CHECK(state_of(result, "NVRTC") == "ok");
   CHECK(state_of(result, "compilation") == "ok");
+  CHECK(state_of(result, "host compiler") == "ok");
   CHECK(state_of(result, "cache") == "ok");
   CHECK(state_of(result, "database") == "note");
   CHECK_THAT(result.out, Contains("MOE_TUNE_CACHE_DIR=" + box.cache()));
@@ -42,6 +43,17 @@ TEST_CASE("doctor finds a missing NVRTC, and says what to do") {
   CHECK(result.code == 3);
   CHECK(state_of(result, "NVRTC") == "problem");
   CHECK_THAT(result.out, Contains("MOE_TUNE_NVRTC"));
+}
+
+TEST_CASE("doctor notes a missing host compiler, which is no problem, and says what to install") {
+  Sandbox box;
+  box.set("PATH", "/nonexistent");
+  box.set("MOE_TUNE_HOST_CXX", "");
+  box.set("CXX", "");
+  const CliResult result = box.run({"doctor", "--format", "json"});
+  CHECK(result.code == 0);
+  CHECK(state_of(result, "host compiler") == "note");
+  CHECK_THAT(result.out, Contains("Install g++"));
 }
 
 TEST_CASE("doctor finds a cache folder that others can write, and checks the rest") {

@@ -68,6 +68,8 @@ TEST_CASE("tune predicts for a named device, a second run has nothing to do, loo
   const CliResult shown = box.run({"show", "--format", "json"});
   CHECK(column(shown, "config") == Strings{config});
   CHECK(column(shown, "device") == Strings{"NVIDIA H200"});
+  CHECK(column(shown, "verify") == Strings{"pass"});
+  CHECK(column(shown, "verified_on") == Strings{"emulator"});
 
   const CliResult why = box.run(for_h200(box, "explain", {"--tokens", "16", "--gemm", "down", "--format", "json"}));
   CHECK(column(why, "step") == Strings{"override", "exact", "nearest", "predicted", "heuristic"});

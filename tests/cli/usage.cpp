@@ -58,6 +58,11 @@ TEST_CASE("Bad usage exits with 2, says why on stderr, and prints no result") {
       {{"lookup", "--model", "qwen3-30b-a3b", "--device", "h200"}, "--tokens"},
       {{"list-configs", "--model", "qwen3-30b-a3b", "--device", "h200", "--format", "xml"}, "table"},
       {{"show", "--gemm", "down"}, "--model"},
+      {{"verify", "--model", "qwen3-30b-a3b", "--seeds", "2"}, "--device emulator"},
+      {{"verify", "--model", "qwen3-30b-a3b", "--device", "emulator", "--seeds", "0"}, "--seeds"},
+      {{"verify", "--model", "qwen3-30b-a3b", "--device", "emulator", "--seeds", "many"}, "--seeds"},
+      {{"verify", "--model", "qwen3-30b-a3b", "--device", "emulator", "--for", "h9"}, "h200, h100, a100, rtx4090"},
+      {{"verify", "--model", "qwen3-30b-a3b", "--device", "emulator", "--config", "fast"}, "sm80_128x128x64_w4m2_s3_c1_mfast"},
   }));
   const CliResult result = box.run(arguments);
   INFO(result.err);
@@ -81,6 +86,18 @@ TEST_CASE("Without a GPU, bench and verify say that they need one and exit with 
     CHECK(result.code == 3);
     CHECK(result.out == "");
     CHECK_THAT(result.err, Contains(verb + " needs a GPU"));
+    CHECK((result.err.find("--device emulator") != std::string::npos) == (verb == "verify"));
+  }
+}
+
+TEST_CASE("Verbs that want a speed refuse the emulated device and name the verb that takes it") {
+  const Sandbox box;
+  for (const std::string verb : {"bench", "tune", "list-configs"}) {
+    const CliResult result = box.run({verb, "--model", box.model(), "--device", "emulator"});
+    INFO(verb << ": " << result.err);
+    CHECK(result.code == 2);
+    CHECK(result.out == "");
+    CHECK_THAT(result.err, Contains("moe-tune verify --device emulator"));
   }
 }
 

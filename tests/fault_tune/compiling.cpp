@@ -69,14 +69,17 @@ TEST_CASE("a compile bomb, a source that does not compile and a compiler that di
   for (std::size_t i = 0; i < 5; ++i) CHECK(told.at(i) == outcomes[i].status);
 }
 
-TEST_CASE("a prediction from end to end: emitted, compiled by NVRTC, ranked, published, resumed") {
+TEST_CASE(
+    "a prediction from end to end: emitted, compiled by NVRTC, ranked, verified on the emulated device, published, resumed") {
   const Machine machine({MOE_TUNE_FAULTY_COMPILER, "sound"});
   TuneOptions options = test::small_tuning(machine.folder.path(), false);
   options.target = named_target(find_device("h200"), query_nvrtc(machine.options));
   options.tokens = {4, 256};
   options.predicted_best = 6;
   options.jobs = 2;
-  WorkerBench bench(machine.options);
+  WorkerBenchOptions bench_options = machine.options;
+  bench_options.place = {.device = DeviceKind::emulator, .schedules = 2, .experts = 2};
+  WorkerBench bench(bench_options);
   TuneObserver observer;
   const TuneResult result = tune(options, make_plan(options), bench, observer);
   REQUIRE(result.points.size() == 2);
@@ -87,6 +90,8 @@ TEST_CASE("a prediction from end to end: emitted, compiled by NVRTC, ranked, pub
     CHECK(point.compiled >= 6);
     CHECK(point.entry->resources.regs > 0);
     CHECK(point.entry->resources.spill_bytes == 0);
+    CHECK(point.entry->verify.status == VerifyStatus::pass);
+    CHECK(point.entry->verify.device == DeviceKind::emulator);
   }
   CHECK(Store(options.database).read().entries.size() == 2);
   CHECK(Journal::replay(journal_path(options.database)).completed.size() == 2);

@@ -17,9 +17,7 @@ using Kind = WorkerAnswer::Kind;
 
 namespace {
 
-WorkerCommand fake(const char* mode) {
-  return {{MOE_TUNE_FAKE_WORKER, mode}, 0};
-}
+WorkerCommand fake(const char* mode) { return {{MOE_TUNE_FAKE_WORKER, mode}, 0}; }
 
 const WorkerLimits patient{20'000, 20'000};
 const WorkerLimits hasty{300, 300};
