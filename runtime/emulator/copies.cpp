@@ -158,7 +158,7 @@ void GridRun::bulk_store(void* target, unsigned shared_address, unsigned bytes, 
                        float sum, value;
                        std::memcpy(&sum, to.data() + i, sizeof(float));
                        std::memcpy(&value, data->data() + i, sizeof(float));
-                       sum = flushed_sum(sum, value);
+                       sum += value;
                        std::memcpy(to.data() + i, &sum, sizeof(float));
                      }
                    });

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <boost/context/fiber.hpp>
-#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -20,12 +19,6 @@ namespace moe_tune::emulator {
 
 /// The shared address of the first byte of dynamic shared memory, as on the hardware after its reserved part.
 inline constexpr std::uint32_t shared_window = 1024;
-
-/// A sum in global memory, as red.add.f32 and the reducing bulk copies make it: subnormal values and sums count as zero.
-inline float flushed_sum(float a, float b) {
-  const auto flushed = [](float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; };
-  return flushed(flushed(a) + flushed(b));
-}
 
 struct Block;
 struct Cluster;

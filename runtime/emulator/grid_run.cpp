@@ -18,7 +18,7 @@ constexpr int registers_per_sm = 65536;
 }  // namespace
 
 GridRun::GridRun(GlobalMemory& memory, const Launch& launch, std::function<void()> kernel)
-    : memory_(memory), launch_(launch), kernel_(std::move(kernel)), random_(launch.seed), stacks_(128 * 1024) {
+    : memory_(memory), launch_(launch), kernel_(std::move(kernel)), random_(launch.seed) {
   const auto refuse = [](const std::string& why) { throw UsageError("no device takes this launch: " + why); };
   if (launch.threads == 0 || launch.threads > 1024 || launch.threads % 32 != 0) {
     refuse(fmt::format("{} threads per block; a multiple of 32 up to 1024 is needed", launch.threads));
@@ -136,7 +136,7 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       }
       thread.warp->threads.push_back(&thread);
       thread.warp->warpgroup->threads.push_back(&thread);
-      thread.fiber = boost::context::fiber(std::allocator_arg, stacks_, [this, &thread](boost::context::fiber&& scheduler) {
+      thread.fiber = boost::context::fiber(std::allocator_arg, Stacks(), [this, &thread](boost::context::fiber&& scheduler) {
         thread.scheduler = std::move(scheduler);
         try {
           kernel_();

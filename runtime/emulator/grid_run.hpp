@@ -10,7 +10,6 @@
 //     3          at random, preempted        as late as possible
 #pragma once
 
-#include <boost/context/protected_fixedsize_stack.hpp>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -26,6 +25,7 @@
 #include "runtime/emulator/global_memory.hpp"
 #include "runtime/emulator/grid.hpp"
 #include "runtime/emulator/launch.hpp"
+#include "runtime/emulator/stacks.hpp"
 #include "runtime/launch/tensor_map.hpp"
 
 namespace moe_tune::emulator {
@@ -239,7 +239,6 @@ class GridRun final : public Machine {
   std::uint64_t turns_ = 0;
   unsigned polls_in_a_row_ = 0;
   std::exception_ptr failure_;
-  boost::context::protected_fixedsize_stack stacks_;
 };
 
 }  // namespace moe_tune::emulator

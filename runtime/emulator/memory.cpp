@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "runtime/emulator/grid_run.hpp"
@@ -11,6 +12,12 @@ namespace moe_tune::emulator {
 namespace {
 
 constexpr std::uint32_t rank_shift = 24;
+
+/// As red.add.f32 makes it: subnormal values and sums count as zero. The reducing bulk copies keep them.
+float flushed_sum(float a, float b) {
+  const auto flushed = [](float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value; };
+  return flushed(flushed(a) + flushed(b));
+}
 
 std::string place_in(const Allocation& allocation, std::uint64_t address, std::size_t bytes) {
   const std::uint64_t offset = address - allocation.address;

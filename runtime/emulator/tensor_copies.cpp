@@ -14,9 +14,6 @@ namespace moe_tune::emulator {
 
 namespace {
 
-/// The bytes of a chunk that are inside the tensor.
-std::size_t inside_bytes(const BoxChunk& chunk) { return static_cast<std::size_t>(chunk.end - chunk.begin); }
-
 template <class T, class Add>
 void add_each(std::byte* target, const std::byte* source, std::size_t bytes, Add&& add) {
   for (std::size_t i = 0; i < bytes; i += sizeof(T)) {
@@ -64,19 +61,19 @@ void GridRun::tensor_prefetch(const void* map) { tensor_map(map); }
 
 std::vector<GridRun::TensorChunk> GridRun::tensor_chunks(const TensorCopy& copy, const TensorMapDescription& map, bool write,
                                                          const char* name) const {
-  if (const std::string problem = copy_problem(map, static_cast<int>(copy.rank), copy.shared_address); !problem.empty()) {
+  const std::span<const int> coordinates(copy.coordinates, copy.rank);
+  if (const std::string problem = copy_problem(map, coordinates, copy.shared_address, write); !problem.empty()) {
     fault(fmt::format("{}: {}", name, problem));
   }
   data_place(copy.shared_address, box_bytes(map), 128, name);
   std::vector<TensorChunk> chunks;
   bool any_inside = false;
-  const std::span<const int> coordinates(copy.coordinates, copy.rank);
   for_each_chunk(map, coordinates, copy.shared_address, [&](const BoxChunk& chunk) {
     TensorChunk piece{data_place(chunk.shared_address, chunk_bytes, chunk_bytes, name), {}, 0, 0};
     if (chunk.begin < chunk.end) {
       any_inside = true;
-      piece.begin = static_cast<std::size_t>(chunk.begin);
-      piece.bytes = inside_bytes(chunk);
+      piece.begin = write ? 0 : static_cast<std::size_t>(chunk.begin);
+      piece.bytes = write ? chunk_bytes : static_cast<std::size_t>(chunk.end - chunk.begin);
       piece.global = global_place(chunk.global_address + piece.begin, piece.bytes, 1, write, name);
     }
     chunks.push_back(piece);
@@ -97,8 +94,8 @@ std::vector<GridRun::TensorChunk> GridRun::tensor_chunks(const TensorCopy& copy,
   return chunks;
 }
 
-/// Touches the words that lie wholly in the rows of a box. One at the end of a row may be shared with a neighbour, like the parts of
-/// words that store_global() stores.
+/// Touches the words that lie wholly in the rows of a box. One at the end of a row may be shared with a neighbour, like the parts
+/// of words that store_global() stores.
 void GridRun::touch_rows(const std::vector<TensorChunk>& chunks, bool write, const Access& access) {
   constexpr std::size_t word = 4;
   for (std::size_t i = 0; i < chunks.size();) {

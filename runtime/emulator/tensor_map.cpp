@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 #include <type_traits>
@@ -89,9 +90,15 @@ std::uint32_t box_bytes(const TensorMapDescription& map) {
   return bytes;
 }
 
-std::string copy_problem(const TensorMapDescription& map, int coordinates, std::uint32_t shared_address) {
-  if (coordinates != map.rank)
-    return fmt::format("the instruction has {} coordinates, the tensor map {} dimensions", coordinates, map.rank);
+std::string copy_problem(const TensorMapDescription& map, std::span<const int> coordinates, std::uint32_t shared_address,
+                         bool store) {
+  if (static_cast<int>(coordinates.size()) != map.rank)
+    return fmt::format("the instruction has {} coordinates, the tensor map {} dimensions", coordinates.size(), map.rank);
+  if (coordinates[0] * element_bytes(map.type) % chunk_bytes != 0)
+    return fmt::format("the box begins {} elements of {} bytes into a row, which is not a multiple of {} bytes", coordinates[0],
+                       element_bytes(map.type), chunk_bytes);
+  if (store && std::any_of(coordinates.begin(), coordinates.end(), [](int coordinate) { return coordinate < 0; }))
+    return fmt::format("a store begins below zero, at ({}); only loads may", fmt::join(coordinates, ", "));
   if (shared_address % shared_alignment != 0)
     return fmt::format("shared address {:#x} is not a multiple of {}", shared_address, shared_alignment);
   return "";

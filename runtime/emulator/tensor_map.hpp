@@ -26,15 +26,18 @@ TensorMapDescription decode_emulated(const abi::TensorMap& map);
 /// outside the tensor included.
 std::uint32_t box_bytes(const TensorMapDescription& map);
 
-/// Why the instruction may not copy between the map and this place in shared memory with so many coordinates; empty where it may.
-/// The place must be a multiple of 128 bytes, swizzled or not: a box may begin within a swizzle pattern.
-std::string copy_problem(const TensorMapDescription& map, int coordinates, std::uint32_t shared_address);
+/// Why the instruction may not copy the box at `coordinates` from or to this place in shared memory; empty where it may. The
+/// place must be a multiple of 128 bytes, swizzled or not: a box may begin within a swizzle pattern. Where a box begins in a row
+/// must be a multiple of 16 bytes, and a store may not begin below zero: an H200 stops at others with an illegal instruction.
+std::string copy_problem(const TensorMapDescription& map, std::span<const int> coordinates, std::uint32_t shared_address,
+                         bool store);
 
 /// Sixteen bytes of a box. They come from consecutive elements of one row of the tensor, of which bytes [begin, end) are inside
-/// it; the others are zeros when loaded and are not stored. begin == end: all are outside.
+/// it; the others are zeros when loaded. Stores clip in units of chunks: one with any byte inside is stored whole (seen on an
+/// H200). begin == end: all are outside.
 struct BoxChunk {
   std::uint32_t shared_address;
-  std::uint64_t global_address;  ///< of byte 0, which need not be inside the tensor, nor aligned
+  std::uint64_t global_address;  ///< of byte 0, which need not be inside the tensor
   int begin;
   int end;
 };

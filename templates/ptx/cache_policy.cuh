@@ -1,4 +1,4 @@
-// L2 policies for the instructions that take one as their last argument: cp.async, bulk copies and TMA (sm_80).
+// L2 policies for the instructions that take one as their last argument: bulk copies and TMA (sm_80).
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 

@@ -2,10 +2,10 @@
 // archs: sm_90 sm_90a sm_100 sm_120
 //
 // Called by one thread; all are asynchronous and of the async proxy. x counts elements along the innermost dimension, y and z
-// along the next, possibly from below zero; box size, swizzle and bounds are in the map. Elements out of bounds load as zeros and
-// are not stored. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and repeats
-// every 1024 bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in global
-// memory.
+// along the next, for loads possibly from below zero. x times the size of an element is a multiple of 16, or the copy is an
+// illegal instruction. Box size, swizzle and bounds are in the map. Elements out of bounds load as zeros; stores leave them alone,
+// but see there. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and repeats every
+// 1024 bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in global memory.
 #pragma once
 
 #include "abi/tensor_map.cuh"
@@ -96,7 +96,8 @@ MOE_DEVICE void tma_load_3d_multicast(u32 destination, const abi::TensorMap* map
 // ---- Stores and reductions. They read what is visible to the async proxy: every thread that wrote to shared memory executes
 // fence_async_shared(), then a barrier with this thread. Completion is by bulk groups of this thread: bulk_commit(), then
 // bulk_wait_read() before the shared memory is written again, bulk_wait() before another kernel's or block's read is allowed
-// (ptx/bulk_copy.cuh).
+// (ptx/bulk_copy.cuh). Coordinates are not negative (an illegal instruction on an H200), and a row that ends within 16 bytes of
+// the tensor is clipped at the next multiple of 16: the elements up to there are written too.
 
 MOE_DEVICE void tma_store_2d(const abi::TensorMap* map, u32 source, int x, int y) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map), "r"(source), "r"(x),

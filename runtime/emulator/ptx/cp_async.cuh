@@ -11,11 +11,6 @@ MOE_DEVICE void cp_async_16(u32 shared_address, u64 global_address, bool valid) 
   machine().copy_async(shared_address, global_address + static_cast<u64>(static_cast<i64>(Offset)), valid);
 }
 
-template <int Offset>
-MOE_DEVICE void cp_async_16(u32 shared_address, u64 global_address, bool valid, u64) {
-  cp_async_16<Offset>(shared_address, global_address, valid);
-}
-
 MOE_DEVICE void cp_async_commit() { machine().copy_async_commit(); }
 
 template <int Pending>

@@ -9,6 +9,7 @@ namespace moe_tune::test {
 namespace {
 
 constexpr std::size_t tensor_words = 4096;
+constexpr std::uint32_t store_unit = 16;  // bytes
 
 /// A tensor of rows with a gap after each, in planes with a gap after each.
 TensorMapDescription tensor(TensorType type, std::array<std::uint64_t, 3> dims, std::array<std::uint32_t, 3> box,
@@ -92,7 +93,7 @@ MicroTest store_test(const TensorMapDescription& map, const Coordinates& at, std
   const std::uint32_t bytes = box_bytes_of(map);
   const Words input = random_words(bytes / 4, 201);
   Words expected(tensor_words, poison);
-  for_each_element(map, at, offset, [&](std::uint32_t position, std::uint64_t place, bool inside) {
+  for_each_element(map, at, offset, store_unit, [&](std::uint32_t position, std::uint64_t place, bool inside) {
     if (inside)
       std::memcpy(bytes_of(expected) + place, bytes_of(input) + position - offset,
                   static_cast<std::size_t>(element_bytes(map.type)));
@@ -112,7 +113,7 @@ MicroTest reduce_test(const TensorMapDescription& map, const Coordinates& at, un
   const Words input = numbers(map.type, bytes / 4, 202), before = numbers(map.type, tensor_words, 203);
   Words expected = before;
   for (unsigned block = 0; block < blocks; ++block) {
-    for_each_element(map, at, 0, [&](std::uint32_t position, std::uint64_t place, bool inside) {
+    for_each_element(map, at, 0, store_unit, [&](std::uint32_t position, std::uint64_t place, bool inside) {
       if (inside) add_element(map.type, bytes_of(expected) + place, bytes_of(input) + position);
     });
   }
@@ -158,8 +159,9 @@ InstructionFamily tma_load_family() {
   for (const TensorType type : all_types) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
     const TensorMapDescription map = tensor(type, {row + 3, 9, 0}, {row, 4, 0});
-    // Inside; partly before the first row and column; partly after the last ones.
-    for (const Coordinates& at : {Coordinates{3, 5, 0}, Coordinates{-2, -1, 0}, Coordinates{5, 7, 0}})
+    const int step = 16 / element_bytes(type);
+    // From the first column; partly before the first row and column; partly after the last ones.
+    for (const Coordinates& at : {Coordinates{0, 5, 0}, Coordinates{-step, -1, 0}, Coordinates{2 * step, 7, 0}})
       tests.push_back(load_test(map, at));
   }
   for (const Swizzle swizzle : all_swizzles) {
@@ -167,15 +169,15 @@ InstructionFamily tma_load_family() {
       const TensorMapDescription map = swizzled_tensor(swizzle, rank);
       const int plane = rank - 2;
       tests.push_back(load_test(map, {0, 0, 0}));
-      tests.push_back(load_test(map, {5, 3, plane}, {.policy = true}));
-      tests.push_back(load_test(map, {-7, -4, -plane}, {.offset = 1024}));
-      tests.push_back(load_test(map, {60, 15, 2 * plane}));
+      tests.push_back(load_test(map, {8, 3, plane}, {.policy = true}));
+      tests.push_back(load_test(map, {-8, -4, -plane}, {.offset = 1024}));
+      tests.push_back(load_test(map, {56, 15, 2 * plane}));
       // Begins in the middle of the pattern.
-      tests.push_back(load_test(map, {1, 1, 0}, {.offset = 384}));
+      tests.push_back(load_test(map, {16, 1, 0}, {.offset = 384}));
     }
   }
   // All outside, but over memory that is there.
-  tests.push_back(load_test(swizzled_tensor(Swizzle::bytes128, 2), {70, 2, 0}));
+  tests.push_back(load_test(swizzled_tensor(Swizzle::bytes128, 2), {72, 2, 0}));
   // One row to each line of a pattern, as a gather would.
   for (std::uint32_t row = 0; row < 8; ++row) {
     const TensorMapDescription map = tensor(TensorType::bf16, {70, 20, 0}, {64, 1, 0}, Swizzle::bytes128);
@@ -194,24 +196,25 @@ InstructionFamily tma_store_family() {
   for (const TensorType type : all_types) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
     const TensorMapDescription map = tensor(type, {row + 3, 9, 0}, {row, 4, 0});
-    for (const Coordinates& at : {Coordinates{3, 5, 0}, Coordinates{-2, -1, 0}, Coordinates{5, 7, 0}})
-      tests.push_back(store_test(map, at));
+    const int step = 16 / element_bytes(type);
+    for (const Coordinates& at : {Coordinates{0, 5, 0}, Coordinates{2 * step, 7, 0}}) tests.push_back(store_test(map, at));
   }
   for (const Swizzle swizzle : all_swizzles) {
     for (const int rank : {2, 3}) {
       const TensorMapDescription map = swizzled_tensor(swizzle, rank);
       const int plane = rank - 2;
-      tests.push_back(store_test(map, {5, 3, plane}));
-      tests.push_back(store_test(map, {-7, -4, -plane}, 1024));
-      tests.push_back(store_test(map, {60, 15, 2 * plane}, 384));
+      tests.push_back(store_test(map, {8, 3, plane}));
+      tests.push_back(store_test(map, {0, 0, 0}, 1024));
+      tests.push_back(store_test(map, {56, 15, 2 * plane}, 384));
     }
   }
-  tests.push_back(store_test(swizzled_tensor(Swizzle::bytes128, 2), {70, 2, 0}));
+  tests.push_back(store_test(swizzled_tensor(Swizzle::bytes128, 2), {72, 2, 0}));
   for (const int rows : {16, 7, 1}) tests.push_back(store_test(ragged(80, 16, 40, Swizzle::bytes128), {16, 16 - rows, 5 + rows}));
   for (const TensorType type : {TensorType::u32, TensorType::f32, TensorType::bf16, TensorType::fp16}) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
-    tests.push_back(reduce_test(tensor(type, {row + 3, 9, 0}, {row, 4, 0}), {-2, 7, 0}, 1));
-    tests.push_back(reduce_test(tensor(type, {row + 3, 9, 5}, {row, 4, 2}, Swizzle::none, 3), {3, -2, 4}, 2));
+    const int step = 16 / element_bytes(type);
+    tests.push_back(reduce_test(tensor(type, {row + 3, 9, 0}, {row, 4, 0}), {step, 7, 0}, 1));
+    tests.push_back(reduce_test(tensor(type, {row + 3, 9, 5}, {row, 4, 2}, Swizzle::none, 3), {2 * step, 2, 4}, 2));
   }
   // Sums of two and more integers up to 100 stay exact in f32 alone.
   tests.push_back(reduce_test(tensor(TensorType::f32, {32, 9, 0}, {32, 8, 0}, Swizzle::bytes128), {0, 0, 0}, 5));

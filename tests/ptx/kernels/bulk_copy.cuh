@@ -51,7 +51,7 @@ MOE_DEVICE void store_bytes(const Arguments& args) {
   ptx::block_barrier();
   if (t != 0) return;
   if constexpr (Policy) {
-    ptx::bulk_store(args.output + Offset / 4, data, Bytes, ptx::policy_evict_last());
+    ptx::bulk_store(args.output + Offset / 4, data, Bytes, ptx::policy_evict_normal());
   } else {
     ptx::bulk_store(args.output + Offset / 4, data, Bytes);
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "arguments.cuh"
-#include "ptx/cache_policy.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/global.cuh"
 #include "ptx/shared.cuh"
@@ -13,29 +12,16 @@ namespace moe_tune::micro {
 
 MOE_DEVICE u64 address_of(const void* pointer) { return reinterpret_cast<u64>(pointer); }
 
-enum class Policy { none, evict_first, evict_last, evict_normal };
-
-template <Policy Kind>
-MOE_DEVICE u64 make_policy() {
-  if constexpr (Kind == Policy::evict_last) return ptx::policy_evict_last();
-  if constexpr (Kind == Policy::evict_normal) return ptx::policy_evict_normal();
-  return ptx::policy_evict_first();
-}
-
 /// Thread t of 64 copies the 16 bytes of thread 63 - t through shared memory that held ones. A source is given as its address
 /// less Offset; every third one is not valid, and no address at all.
-template <int Offset, Policy Kind>
+template <int Offset>
 MOE_DEVICE void copy_with_offset(const Arguments& args) {
   const u32 own = ptx::shared_base() + ptx::thread_index() * 16;
   ptx::store_shared(own, Words4{{~0u, ~0u, ~0u, ~0u}});
   ptx::block_barrier();
   const bool valid = ptx::thread_index() % 3 != 2;
   const u64 source = valid ? address_of(reinterpret_cast<const char*>(args.input + (63 - ptx::thread_index()) * 4) - Offset) : 16;
-  if constexpr (Kind == Policy::none) {
-    ptx::cp_async_16<Offset>(own, source, valid);
-  } else {
-    ptx::cp_async_16<Offset>(own, source, valid, make_policy<Kind>());
-  }
+  ptx::cp_async_16<Offset>(own, source, valid);
   ptx::cp_async_commit();
   ptx::cp_async_wait<0>();
   ptx::block_barrier();

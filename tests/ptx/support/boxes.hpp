@@ -29,8 +29,8 @@ inline std::uint32_t box_bytes_of(const TensorMapDescription& map) {
 }
 
 /// visit(position in shared memory, place in the buffer of the map, whether that is inside the tensor) for each element of the
-/// box.
-inline void for_each_element(const TensorMapDescription& map, const Coordinates& at, std::uint32_t offset,
+/// box. A row of the tensor ends for loads where it ends, and for stores at the next multiple of 16 bytes.
+inline void for_each_element(const TensorMapDescription& map, const Coordinates& at, std::uint32_t offset, std::uint32_t row_unit,
                              const std::function<void(std::uint32_t, std::uint64_t, bool)>& visit) {
   const auto size = static_cast<std::uint32_t>(element_bytes(map.type));
   std::uint32_t position = offset;
@@ -38,11 +38,12 @@ inline void for_each_element(const TensorMapDescription& map, const Coordinates&
     for (std::uint32_t j = 0; j < map.box[1]; ++j) {
       for (std::uint32_t i = 0; i < map.box[0]; ++i, position += size) {
         const std::int64_t index[] = {at[0] + std::int64_t{i}, at[1] + std::int64_t{j}, at[2] + std::int64_t{k}};
-        bool inside = true;
+        const std::int64_t unit = row_unit / size > 1 ? row_unit / size : 1;
+        bool inside = index[0] >= 0 && index[0] / unit * unit < static_cast<std::int64_t>(map.dims[0]);
         std::uint64_t place = map.address + static_cast<std::uint64_t>(index[0] * size);
-        for (int d = 0; d < map.rank; ++d) {
+        for (int d = 1; d < map.rank; ++d) {
           inside = inside && 0 <= index[d] && index[d] < static_cast<std::int64_t>(map.dims[d]);
-          if (d > 0) place += static_cast<std::uint64_t>(index[d]) * map.strides[d - 1];
+          place += static_cast<std::uint64_t>(index[d]) * map.strides[d - 1];
         }
         visit(swizzled_position(map.swizzle, position), place, inside);
       }
@@ -58,7 +59,7 @@ inline Words loaded_box(const TensorMapDescription& map, const Coordinates& at, 
                         const Words& tensor) {
   Words shared(bytes / 4, ~0u);
   const auto size = static_cast<std::size_t>(element_bytes(map.type));
-  for_each_element(map, at, offset, [&](std::uint32_t position, std::uint64_t place, bool inside) {
+  for_each_element(map, at, offset, 1, [&](std::uint32_t position, std::uint64_t place, bool inside) {
     if (inside) {
       std::memcpy(bytes_of(shared) + position, bytes_of(tensor) + place, size);
     } else {

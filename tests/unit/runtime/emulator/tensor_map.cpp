@@ -188,10 +188,16 @@ TEST_CASE("tensor map: the emulator refuses a swizzled box narrower than the swi
 TEST_CASE("tensor map: problems of a copy") {
   const TensorMapDescription map = sample();
   CHECK(box_bytes(map) == 64 * 16 * 2);
-  CHECK(copy_problem(map, 2, 1024) == "");
-  CHECK(copy_problem(map, 2, 1024 + 128) == "");
-  CHECK(mentions(copy_problem(map, 3, 1024), "3 coordinates, the tensor map 2"));
-  CHECK(mentions(copy_problem(map, 2, 1024 + 64), "0x440 is not a multiple of 128"));
+  const int inside[] = {8, 3};
+  const int before[] = {-16, -3};
+  CHECK(copy_problem(map, inside, 1024, true) == "");
+  CHECK(copy_problem(map, before, 1024 + 128, false) == "");
+  CHECK(mentions(copy_problem(map, before, 1024, true), "begins below zero, at (-16, -3)"));
+  const int too_many[] = {8, 3, 0};
+  CHECK(mentions(copy_problem(map, too_many, 1024, false), "3 coordinates, the tensor map 2"));
+  CHECK(mentions(copy_problem(map, inside, 1024 + 64, false), "0x440 is not a multiple of 128"));
+  const int misaligned[] = {12, 3};
+  CHECK(mentions(copy_problem(map, misaligned, 1024, false), "begins 12 elements of 2 bytes into a row"));
 }
 
 TEST_CASE("tensor map: the swizzle is its own inverse, and the one that the modes are named after") {
