@@ -30,6 +30,7 @@ void GridRun::wait_at(NamedBarrier& barrier, std::uint64_t phase, WaitsFor what,
 
 void GridRun::barrier(unsigned id, unsigned threads, bool wait) {
   maybe_preempt();
+  collect(wait ? "barrier.sync.aligned" : "barrier.arrive.aligned", nullptr, [](Warp&) {});
   NamedBarrier& barrier = current_->block->barriers[id];
   const unsigned expected = threads == 0 ? launch_.threads : threads;
   if (expected > launch_.threads) {
@@ -52,6 +53,7 @@ void GridRun::warp_barrier() {
 
 void GridRun::cluster_arrive(bool releases) {
   maybe_preempt();
+  collect("barrier.cluster.arrive.aligned", nullptr, [](Warp&) {});
   arrive_at(current_->block->cluster->barrier, launch_.cluster * launch_.threads, releases);
   ++current_->cluster_arrivals;
 }
