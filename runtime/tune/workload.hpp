@@ -25,7 +25,7 @@ struct Place {
   int ordinal = 0;  ///< of the GPU
   // Of the emulated device:
   int schedules = 4;  ///< under which it runs every kernel; the first four are of different kinds
-  int experts = 3;    ///< among which it shares the rows, at most: it takes a second per expert and thousand steps of K
+  int experts = 2;    ///< among which it shares the rows, at most: a launch takes as long as the weights that it reads are many
 };
 
 /// Device bytes of every buffer that measuring a workload needs.

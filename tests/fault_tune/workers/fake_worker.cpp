@@ -43,6 +43,11 @@ void answer(std::string_view mode) {
     listen();
     return say("{\"error\":\"I would rather not\",\"kind\":\"environment\"}\n");
   }
+  if (mode.starts_with("fail_as_")) {  // sets up, and announces and fails everything else as what follows
+    const bool sets_up = listen().find("\"set_up\"") != std::string::npos;
+    if (sets_up) return say("{\"reply\":{}}\n");
+    return say("{\"running\":0}\n{\"error\":\"it did not go well\",\"kind\":\"" + std::string(mode.substr(8)) + "\"}\n");
+  }
   if (mode == "announce_then_hang") {
     listen();
     say("{\"running\":3}\n{\"running\":5}\n");

@@ -32,6 +32,17 @@ TEST_CASE("numbers that JSON cannot hold are refused, except a reference error",
   CHECK(verification_from(JsonView(wrong, "f", "verify")).max_rel_err == std::numeric_limits<double>::infinity());
 }
 
+TEST_CASE("where a verification ran is written for the emulated device alone; absent, it was a GPU", "[record_json]") {
+  const Json on_gpu = verification_json({VerifyStatus::pass, "fp32", 0.5});
+  CHECK_FALSE(on_gpu.contains("device"));
+  CHECK(verification_from(JsonView(on_gpu, "f", "verify")).device == DeviceKind::gpu);
+  Json emulated = verification_json({VerifyStatus::pass, "fp32", 0.5, DeviceKind::emulator});
+  CHECK(emulated["device"] == "emulator");
+  CHECK(verification_from(JsonView(emulated, "f", "verify")).device == DeviceKind::emulator);
+  emulated["device"] = "abacus";
+  CHECK_THROWS_WITH(verification_from(JsonView(emulated, "f", "verify")), Catch::Contains("gpu, emulator"));
+}
+
 TEST_CASE("a compute capability is two short numbers", "[record_json]") {
   Json json = device_key_json(test::sample_environment().key);
   CHECK(json["cc"] == "9.0");
