@@ -32,10 +32,6 @@ std::vector<std::size_t> find_all(std::string_view source, std::string_view text
 
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
-bool is_deadlock(std::string_view report) {
-  return report.starts_with("no thread can go on") || report.starts_with("still running");
-}
-
 }  // namespace
 
 std::string mutate(const std::string& source, const Mutant& mutant) {
@@ -57,9 +53,10 @@ Outcome examine(const Subject& subject, const std::string& source) {
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     try {
       if (const std::string wrong = run(seed); !wrong.empty()) return {Ending::wrong_result, seed, wrong};
+    } catch (const emulator::KernelHang& hang) {
+      return {Ending::deadlock, seed, first_line(hang.what())};
     } catch (const emulator::KernelFault& fault) {
-      const std::string_view report = fault.what();
-      return {is_deadlock(report) ? Ending::deadlock : Ending::report, seed, first_line(report)};
+      return {Ending::report, seed, first_line(fault.what())};
     }
   }
   return {};
