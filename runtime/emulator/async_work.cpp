@@ -24,7 +24,8 @@ bool GridRun::can_finish(const AsyncWork& work) const {
 }
 
 bool GridRun::is_needed(const AsyncWork& work) const {
-  if (work.mbarrier != nullptr && !work.mbarrier->waiting.empty()) return true;
+  const auto awaited = [](const Mbarrier* barrier) { return !barrier->waiting.empty(); };
+  if (std::any_of(work.mbarriers.begin(), work.mbarriers.end(), awaited)) return true;
   if (work.groups != nullptr && work.groups->needed >= work.epoch) return true;
   if (work.read_groups != nullptr && work.read && work.read_groups->needed >= work.epoch) return true;
   // A copy that an arrival waits for is needed when the arrival is.
@@ -64,8 +65,9 @@ void GridRun::finish(std::size_t index) {
 }
 
 bool GridRun::step_some_work(bool only_needed) {
+  polls_ = 0;
   for (const auto& work : work_) {
-    if (work->after_copies && !work->mbarrier->waiting.empty()) {
+    if (work->after_copies && !work->mbarriers.front()->waiting.empty()) {
       work->issuer->needed_copy = std::max(work->issuer->needed_copy, work->copy);
     }
   }

@@ -17,15 +17,16 @@ void GridRun::arrive_at(NamedBarrier& barrier, unsigned expected, bool releases)
   barrier.expected = 0;
   ++barrier.phase;
   barrier.learned = barrier.meeting.learned();
+  // They may run when the next phase is over, too: what they learn is this one's.
+  for (Thread* thread : barrier.waiting) thread->handed = barrier.learned;
   wake(barrier.waiting);
 }
 
 void GridRun::wait_at(NamedBarrier& barrier, std::uint64_t phase, WaitsFor what, unsigned id) {
-  while (barrier.phase == phase) {
-    barrier.waiting.push_back(current_);
-    park(what, id);
-  }
-  acquire(barrier.learned);
+  if (barrier.phase != phase) return acquire(barrier.learned);
+  barrier.waiting.push_back(current_);
+  park(what, id);
+  acquire(current_->handed);
 }
 
 void GridRun::barrier(unsigned id, unsigned threads, bool wait) {
@@ -47,22 +48,24 @@ void GridRun::barrier(unsigned id, unsigned threads, bool wait) {
 void GridRun::warp_barrier() {
   Collective& collective = current_->warp->collective;
   release(collective.meeting);
-  collect("__syncwarp", nullptr, [](Warp&) {});
-  acquire(collective.meeting.learned());
+  // The last lane runs on to the next instruction before the others wake: what they learn is of this one.
+  collect("__syncwarp", nullptr, [](Warp& warp) { warp.collective.learned = warp.collective.meeting.learned(); });
+  acquire(collective.learned);
 }
 
 void GridRun::cluster_arrive(bool releases) {
   maybe_preempt();
   collect("barrier.cluster.arrive.aligned", nullptr, [](Warp&) {});
+  if (current_->cluster_arrivals > current_->cluster_waits) fault("barrier.cluster.arrive twice without a wait between");
   arrive_at(current_->block->cluster->barrier, launch_.cluster * launch_.threads, releases);
   ++current_->cluster_arrivals;
 }
 
 void GridRun::cluster_wait() {
   NamedBarrier& barrier = current_->block->cluster->barrier;
-  if (current_->cluster_arrivals == 0) fault("barrier.cluster.wait without an arrive before it");
-  // Phases are complete in turn, and a thread arrives once in each.
-  wait_at(barrier, current_->cluster_arrivals - 1, WaitsFor::cluster, 0);
+  if (current_->cluster_arrivals == current_->cluster_waits) fault("barrier.cluster.wait without an arrive before it");
+  // A thread arrives once in each phase, so that the phase it waits for is numbered like its waits.
+  wait_at(barrier, current_->cluster_waits++, WaitsFor::cluster, 0);
 }
 
 void GridRun::set_registers(unsigned count, bool increase) {

@@ -38,6 +38,13 @@ void Knowledge::join(const Knowledge& other) {
   last_joined = epochs_;
 }
 
+ThreadKnowledge ThreadKnowledge::successor() const {
+  ThreadKnowledge next(first_own_);
+  next.born_ = next.own_ = own_;
+  next.set_own(Own::generic, own(Own::generic) + 1);
+  return next;
+}
+
 Epochs& Gathering::table() {
   if (!table_) {
     table_ = std::make_shared<Epochs>(agents_);

@@ -22,9 +22,7 @@ using Epochs = std::vector<Epoch>;
 class Knowledge {
  public:
   bool includes(Agent agent, Epoch epoch) const { return epoch == 0 || (epochs_ && (*epochs_)[agent] >= epoch); }
-  Epoch of(Agent agent) const { return epochs_ ? (*epochs_)[agent] : 0; }
   bool same(const Knowledge& other) const { return epochs_ == other.epochs_; }
-  const Epochs* epochs() const { return epochs_.get(); }
 
   void join(const Knowledge& other);
 
@@ -33,7 +31,7 @@ class Knowledge {
   std::shared_ptr<const Epochs> epochs_;
 };
 
-/// The first of the agents that are one thread's own: only the thread itself moves their epochs.
+/// Agents that are one thread's own: only the thread itself moves their epochs.
 inline constexpr int own_agents = 4;
 enum class Own {
   generic,      // the thread's own accesses
@@ -51,7 +49,7 @@ class ThreadKnowledge {
   bool includes(Agent agent, Epoch epoch) const {
     const Agent own = agent - first_own_;
     // Of the thread's own copies it may also learn from others, who waited at the mbarrier where they arrived.
-    return (own < own_agents && own_[own] >= epoch) || shared_.includes(agent, epoch);
+    return (own < own_agents && own_[own] >= epoch && epoch > born_[own]) || shared_.includes(agent, epoch);
   }
   const Knowledge& shared() const { return shared_; }
   Agent agent(Own own) const { return first_own_ + static_cast<Agent>(own); }
@@ -60,10 +58,14 @@ class ThreadKnowledge {
 
   void acquire(const Knowledge& other) { shared_.join(other); }
 
+  /// Of a new thread that takes over these agents: it knows nothing, and its epochs begin after all of these.
+  ThreadKnowledge successor() const;
+
  private:
   friend class Gathering;
   Agent first_own_ = 0;
   std::array<Epoch, own_agents> own_ = {};
+  std::array<Epoch, own_agents> born_ = {};  // epochs up to these were another thread's
   Knowledge shared_;
 };
 

@@ -1,6 +1,7 @@
 // cp.async and the bulk copies without a tensor map.
 #include <fmt/format.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -19,7 +20,7 @@ void GridRun::copy_async(unsigned shared_address, unsigned long long global_addr
   auto work = std::make_unique<AsyncWork>();
   if (valid) {
     const GlobalPlace source = global_place(global_address, 16, 16, false, "cp.async from global memory");
-    touch_global(source, 16, false, own_access(Touch::copy_async, Space::global));
+    touch_global(source, 16, false, access_by(Touch::copy_async, thread.seen.agent(Own::copies), epoch, Space::global));
     work->read = [source, data] { std::memcpy(data->data(), source.data(), 16); };
   }
   work->issuer = &thread;
@@ -47,7 +48,7 @@ void GridRun::copy_async_arrive(unsigned mbarrier) {
   Mbarrier& barrier = find_mbarrier(mbarrier, "cp.async.mbarrier.arrive");
   auto work = std::make_unique<AsyncWork>();
   work->issuer = &thread;
-  work->mbarrier = &barrier;
+  work->mbarriers = {&barrier};
   work->copy = thread.copies_issued;
   work->after_copies = true;
   // It tells of the thread's copies so far, not of what the thread does besides.
@@ -90,13 +91,15 @@ void GridRun::load_to_shared(std::uint32_t mbarrier, bool multicast, std::uint16
     const Access access = access_by(touch, barrier.agent, barrier.phase + 1, Space::shared);
     touch_shared(place, 8, false, access);
     for (const std::uint32_t offset : load.offsets) touch_shared({block, offset}, load.piece_bytes, true, access);
+    if (targets.empty()) load.touch_source(access_by(touch, barrier.agent, barrier.phase + 1, Space::global));
     targets.push_back({block, &barrier});
+    ++barrier.copies;
   }
   const std::size_t bytes = load.offsets.size() * load.piece_bytes;
   auto data = std::make_shared<std::vector<std::byte>>(bytes);
   auto work = std::make_unique<AsyncWork>();
   work->issuer = &thread;
-  work->mbarrier = targets.front().barrier;
+  for (const Target& target : targets) work->mbarriers.push_back(target.barrier);
   work->read = [read = std::move(load.read), data] { read(data->data()); };
   work->finish = [this, targets, data, offsets = std::move(load.offsets), piece = load.piece_bytes, bytes] {
     for (const Target& target : targets) {
@@ -116,9 +119,11 @@ void GridRun::bulk_load(unsigned shared_address, const void* source, unsigned by
   if (bytes == 0 || bytes % 16 != 0) fault(fmt::format("{} of {} bytes: a multiple of 16 is needed", name, bytes));
   const SharedPlace target = data_place(shared_address, bytes, 16, name);
   const GlobalPlace from = global_place(reinterpret_cast<std::uint64_t>(source), bytes, 16, false, name);
-  touch_global(from, bytes, false, own_access(Touch::bulk_load, Space::global));
   load_to_shared(mbarrier, multicast, cta_mask, Touch::bulk_load,
-                 {{target.offset}, bytes, [from, bytes](std::byte* data) { std::memcpy(data, from.data(), bytes); }});
+                 {{target.offset},
+                  bytes,
+                  [&](const Access& access) { touch_global(from, bytes, false, access); },
+                  [from, bytes](std::byte* data) { std::memcpy(data, from.data(), bytes); }});
 }
 
 void GridRun::start_bulk_store(std::function<void()> read, std::function<void()> finish) {
@@ -127,7 +132,7 @@ void GridRun::start_bulk_store(std::function<void()> read, std::function<void()>
   work->issuer = &thread;
   work->groups = &thread.bulk_writes;
   work->read_groups = &thread.bulk_reads;
-  work->epoch = thread.bulk_writes.open;
+  work->epoch = thread.last_bulk_store = thread.bulk_writes.open;
   work->read = std::move(read);
   work->finish = std::move(finish);
   start(std::move(work));
@@ -146,7 +151,7 @@ void GridRun::bulk_store(void* target, unsigned shared_address, unsigned bytes, 
   const SharedPlace source = data_place(shared_address, bytes, 16, name);
   const GlobalPlace to = global_place(reinterpret_cast<std::uint64_t>(target), bytes, 16, true, name);
   touch_shared(source, bytes, false, bulk_access(Touch::bulk_store, Own::bulk_reads));
-  touch_global(to, bytes, true, bulk_access(add_f32 ? Touch::atomic : Touch::bulk_store, Own::bulk_writes));
+  touch_global(to, bytes, true, bulk_access(add_f32 ? Touch::bulk_reduce : Touch::bulk_store, Own::bulk_writes));
   auto data = std::make_shared<std::vector<std::byte>>(bytes);
   start_bulk_store([source, data] { std::memcpy(data->data(), source.data(), data->size()); },
                    [to, data, add_f32] {
@@ -178,7 +183,8 @@ void GridRun::bulk_copy_to_cluster(unsigned target, unsigned source, unsigned by
   auto data = std::make_shared<std::vector<std::byte>>(bytes);
   auto work = std::make_unique<AsyncWork>();
   work->issuer = current_;
-  work->mbarrier = &barrier;
+  work->mbarriers = {&barrier};
+  ++barrier.copies;
   work->read = [from, data] { std::memcpy(data->data(), from.data(), data->size()); };
   work->finish = [this, to, data, &barrier] {
     std::memcpy(to.data(), data->data(), data->size());
@@ -197,7 +203,8 @@ void GridRun::store_async(unsigned address, const unsigned* words, unsigned coun
   touch_shared(to, bytes, true, access_by(Touch::store_async, barrier.agent, barrier.phase + 1, Space::shared));
   auto work = std::make_unique<AsyncWork>();
   work->issuer = current_;
-  work->mbarrier = &barrier;
+  work->mbarriers = {&barrier};
+  ++barrier.copies;
   work->finish = [this, to, &barrier, data = std::vector<unsigned>(words, words + count)] {
     std::memcpy(to.data(), data.data(), data.size() * sizeof(unsigned));
     complete_bytes(barrier, static_cast<std::int64_t>(data.size() * sizeof(unsigned)));

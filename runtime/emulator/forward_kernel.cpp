@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "generator/constraints.hpp"
@@ -43,6 +42,7 @@ void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& arg
   launch.threads = static_cast<unsigned>(threads_per_block(config_));
   launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
   launch.seed = seed;
+  launch.most_resident_threads = 2048 * sm_count;
   emulator::run(memory, launch, kernel_, forward_kernel_name, args);
 }
 

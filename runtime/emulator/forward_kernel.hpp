@@ -29,7 +29,6 @@ class ForwardKernel {
   /// `args` with addresses of `memory`. Throws KernelFault with a report.
   void launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, std::uint64_t seed) const;
 
-  const Problem& problem() const { return problem_; }
   const KernelConfigForward& config() const { return config_; }
 
  private:

@@ -6,10 +6,8 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "runtime/emulator/shadow.hpp"
 

@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <string>
 #include <vector>
 
 #include "runtime/emulator/clock.hpp"
@@ -64,6 +63,7 @@ struct Mbarrier {
   Agent agent = 0;
   unsigned count = 0;      // arrivals of a phase
   unsigned pending = 0;    // arrivals that the phase still waits for
+  unsigned copies = 0;     // under way that will tell it of their bytes
   std::int64_t bytes = 0;  // that it still waits for; may be negative for a while
   Epoch phase = 0;         // complete phases, over all barriers that had this agent
   unsigned parity = 0;     // of the phase that is open
@@ -92,14 +92,14 @@ struct Groups {
 /// Work that the hardware does by itself, at a time of its own.
 struct AsyncWork {
   Thread* issuer = nullptr;
-  Groups* groups = nullptr;       // that it belongs to; null for work that an mbarrier tells of
-  Epoch epoch = 0;                // in groups
-  Groups* read_groups = nullptr;  // the same for what it reads
-  Mbarrier* mbarrier = nullptr;
-  std::uint64_t copy = 0;        // number of a cp.async among its thread's
-  bool after_copies = false;     // only after the issuer's cp.async with numbers up to `copy`
-  std::function<void()> read;    // takes its source; empty once done
-  std::function<void()> finish;  // delivers
+  Groups* groups = nullptr;               // that it belongs to; null for work that an mbarrier tells of
+  Epoch epoch = 0;                        // in groups
+  Groups* read_groups = nullptr;          // the same for what it reads
+  std::vector<Mbarrier*> mbarriers = {};  // that it tells, one in each target
+  std::uint64_t copy = 0;                 // number of a cp.async among its thread's
+  bool after_copies = false;              // only after the issuer's cp.async with numbers up to `copy`
+  std::function<void()> read;             // takes its source; empty once done
+  std::function<void()> finish;           // delivers
 };
 
 enum class WaitsFor { nothing, lanes, barrier, mbarrier, copies, bulk, bulk_reads, warpgroup, registers, cluster };
@@ -128,6 +128,9 @@ struct Thread {
   std::uint64_t needed_copy = 0;  // somebody waits for an arrival after this one
   std::set<std::uint64_t> copies_in_flight;
   std::uint64_t cluster_arrivals = 0;
+  std::uint64_t cluster_waits = 0;
+  Learned handed;  // by the barrier that woke it
+  Epoch last_bulk_store = 0;
 };
 
 /// What the lanes of a warp bring to an instruction that all of them execute together.
@@ -137,6 +140,7 @@ struct Collective {
   std::uint64_t phase = 0;
   const void* argument[32] = {};
   Meeting meeting;
+  Learned learned;  // at the last __syncwarp
 };
 
 struct Warp {
@@ -161,9 +165,9 @@ struct Warpgroup {
   const WarpgroupMma* argument[128] = {};
   std::vector<Thread*> threads;
   Groups groups;
-  std::deque<AsyncWork*> in_order;                     // its multiplications, executed in this order
-  std::map<const float*, int> accumulators_in_flight;  // of its first thread
-  bool fenced = false;                                 // since accumulators could last be touched
+  std::deque<AsyncWork*> in_order;             // its multiplications, executed in this order
+  std::map<const float*, Epoch> accumulators;  // of its first thread: the last product on them that is not waited for
+  bool fenced = false;                         // since accumulators could last be touched
   std::vector<Thread*> waiting;
   Epoch known_epoch = 0;  // that the last wait was for
   Knowledge known;        // of whoever has waited for it
@@ -188,7 +192,6 @@ struct Block {
 };
 
 struct Cluster {
-  unsigned first_block = 0;
   std::vector<std::unique_ptr<Block>> blocks;
   unsigned live_threads = 0;
   NamedBarrier barrier;

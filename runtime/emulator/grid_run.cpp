@@ -42,6 +42,7 @@ GridRun::GridRun(GlobalMemory& memory, const Launch& launch, std::function<void(
   first_warpgroup_agent_ = slots_ * launch.threads * own_agents;
   first_mbarrier_agent_ = first_warpgroup_agent_ + slots_ * warpgroups_per_block_;
   agents_ = first_mbarrier_agent_ + slots_ * most_mbarriers;
+  if (agents_ >= 1u << 24) refuse("more threads at a time than the emulator tells apart");
   mbarrier_phases_.resize(slots_ * most_mbarriers);
   warpgroup_epochs_.assign(slots_ * warpgroups_per_block_, 1);
   for (Agent thread = 0; thread < slots_ * launch.threads; ++thread) {
@@ -53,7 +54,7 @@ GridRun::GridRun(GlobalMemory& memory, const Launch& launch, std::function<void(
 }
 
 GridRun::~GridRun() {
-  // Fibers unwind through kernel code that may call back: they go before everything else.
+  // Fibers unwind through kernel code: they go before what it stands on.
   for (auto& cluster : clusters_) {
     if (!cluster) continue;
     for (auto& block : cluster->blocks) {
@@ -68,15 +69,13 @@ void GridRun::run() {
   while (blocks_running_ > 0) {
     if (work_probability_ > 0 && !work_.empty() && chance(work_probability_)) step(random_below(work_.size()), false);
     if (Thread* thread = next_thread()) {
-      if (++turns_ > launch_.most_turns) deadlock(fmt::format("still running after {} turns", launch_.most_turns).c_str());
+      if (++steps_ > launch_.most_steps) deadlock(fmt::format("still running after {} steps", launch_.most_steps).c_str());
       resume(*thread);
       if (failure_) std::rethrow_exception(failure_);
       start_clusters();
     } else if (!step_some_work(true) && !step_some_work(false)) {
       deadlock("no thread can go on");
     }
-  }
-  while (step_some_work(false)) {
   }
 }
 
@@ -90,7 +89,6 @@ void GridRun::start_clusters() {
 
 void GridRun::start_cluster(unsigned first_block, unsigned slot) {
   auto cluster = std::make_unique<Cluster>();
-  cluster->first_block = first_block;
   cluster->barrier.meeting = Meeting(agents_);
   for (unsigned rank = 0; rank < launch_.cluster; ++rank) {
     auto block = std::make_unique<Block>();
@@ -108,8 +106,7 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       warpgroup.agent = first_warpgroup_agent_ + index;
       warpgroup.groups.open = warpgroup_epochs_[index];
     }
-    const unsigned entry_registers = std::min(registers_per_sm / launch_.threads / 8 * 8, 255u);
-    block->free_registers = registers_per_sm - static_cast<int>(entry_registers * launch_.threads);
+    const unsigned entry_registers = std::min(registers_per_sm / launch_.threads / 8 * 8, 256u);
     for (unsigned i = 0; i < launch_.threads / 32; ++i) {
       auto& warp = *block->warps.emplace_back(std::make_unique<Warp>());
       warp.block = block.get();
@@ -124,7 +121,7 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
       thread.warp = block->warps[i / 32].get();
       thread.block = block.get();
       thread.lane = i % 32;
-      thread.seen = slot_knowledge_[block->slot * launch_.threads + i];
+      thread.seen = slot_knowledge_[block->slot * launch_.threads + i].successor();
       for (ThreadKnowledge& fenced : thread.fenced) {
         fenced = thread.seen;
         fenced.set_own(Own::generic, thread.seen.own(Own::generic) - 1);
@@ -159,9 +156,8 @@ void GridRun::start_cluster(unsigned first_block, unsigned slot) {
 }
 
 void GridRun::finish_thread(Thread& thread) {
-  for (const auto& work : work_) {
-    if (work->issuer != &thread || work->read_groups == nullptr || !work->read) continue;
-    fault(fmt::format("ends while a bulk store that it issued may still read shared memory: wait for its group first"));
+  if (thread.last_bulk_store > thread.seen.own(Own::bulk_reads)) {
+    fault("ends while a bulk store that it issued may still read shared memory: wait for its group first");
   }
   if (!thread.warp->warpgroup->in_order.empty()) {
     fault("ends while a wgmma that its warpgroup issued may still write its registers: wait for its group first");
@@ -184,7 +180,7 @@ void GridRun::finish_cluster(Cluster& cluster) {
       for (std::size_t i = work_.size(); i > 0; --i) {
         const AsyncWork& work = *work_[i - 1];
         if (work.issuer->block != block.get() || !can_finish(work)) continue;
-        if (work.mbarrier != nullptr && !work.after_copies) {
+        if (!work.mbarriers.empty() && !work.after_copies) {
           fault(*work.issuer, "its block ends while a copy into shared memory that it issued is under way");
         }
         finish(i - 1);
@@ -225,6 +221,7 @@ Thread* GridRun::next_thread() {
 
 void GridRun::resume(Thread& thread) {
   current_ = &thread;
+  calls_in_a_row_ = 0;
   position = &thread.position;
   thread.fiber = std::move(thread.fiber).resume();
   current_ = nullptr;
@@ -262,8 +259,11 @@ void GridRun::wake(std::vector<Thread*>& waiting) {
 void GridRun::preempt() { current_->scheduler = std::move(current_->scheduler).resume(); }
 
 void GridRun::maybe_preempt() {
-  polls_in_a_row_ = 0;
-  if (preempt_probability_ == 0 || !chance(preempt_probability_)) return;
+  // A thread that neither waits nor ends would otherwise keep the others from running where nothing preempts it.
+  constexpr unsigned most_calls = 10'000;
+  ++steps_;
+  const bool due = ++calls_in_a_row_ > most_calls;
+  if (!due && (preempt_probability_ == 0 || !chance(preempt_probability_))) return;
   // Another warp goes on.
   queue_.remove(current_->warp);
   queue_.push_back(current_->warp);
@@ -279,16 +279,13 @@ void GridRun::poll() {
     queue_.push_back(current_->warp);
   }
   // Where everybody polls, what they poll for may be asynchronous work.
-  if (++polls_in_a_row_ > 64 * (queue_.size() + 1)) {
-    polls_in_a_row_ = 0;
-    step_some_work(false);
-  }
+  constexpr std::uint64_t vain_polls = 256;  // of each warp
+  if (++polls_ > vain_polls * (queue_.size() + 1)) step_some_work(false);
   preempt();
 }
 
 void GridRun::park(WaitsFor what, unsigned detail0, unsigned detail1) {
   Thread& thread = *current_;
-  polls_in_a_row_ = 0;
   thread.ready = false;
   thread.waits_for = what;
   thread.wait_detail[0] = detail0;

@@ -16,7 +16,6 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -185,6 +184,7 @@ class GridRun final : public Machine {
   struct Load {
     std::vector<std::uint32_t> offsets;  // in shared memory, of pieces of equal size
     std::size_t piece_bytes;
+    std::function<void(const Access&)> touch_source;
     std::function<void(std::byte* data)> read;
   };
   std::vector<Block*> multicast_targets(bool multicast, std::uint16_t cta_mask) const;
@@ -225,7 +225,7 @@ class GridRun final : public Machine {
   unsigned warpgroups_per_block_ = 0;
   Agent first_warpgroup_agent_ = 0;
   Agent first_mbarrier_agent_ = 0;
-  std::vector<ThreadKnowledge> slot_knowledge_;  // of the thread that had the slot before: epochs go on
+  std::vector<ThreadKnowledge> slot_knowledge_;  // of the thread that had the slot before: its epochs go on
   std::vector<Epoch> mbarrier_phases_;           // the same for mbarriers
   std::vector<Epoch> warpgroup_epochs_;
   std::vector<unsigned> waiting_clusters_;          // first blocks, next one last
@@ -236,8 +236,9 @@ class GridRun final : public Machine {
   Thread* current_ = nullptr;
   std::vector<std::unique_ptr<AsyncWork>> work_;
   std::map<std::uint64_t, Meeting> flags_;  // what was released to a word of global memory
-  std::uint64_t turns_ = 0;
-  unsigned polls_in_a_row_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t polls_ = 0;      // since work was last stepped
+  unsigned calls_in_a_row_ = 0;  // without a look at who else could run
   std::exception_ptr failure_;
 };
 

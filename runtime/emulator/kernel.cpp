@@ -85,10 +85,13 @@ std::string_view section_path(std::string_view line) {
 
 std::string find_host_compiler() {
   std::vector<std::string> names;
-  for (const char* variable : {"MOE_TUNE_HOST_CXX", "CXX"}) {
-    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') names.emplace_back(value);
+  const char* wanted = std::getenv("MOE_TUNE_HOST_CXX");
+  const bool is_named = wanted != nullptr && *wanted != '\0';
+  if (is_named) names.emplace_back(wanted);
+  if (const char* usual = std::getenv("CXX"); !is_named && usual != nullptr && *usual != '\0') names.emplace_back(usual);
+  for (const char* name : {"c++", "g++", "clang++"}) {
+    if (!is_named) names.emplace_back(name);
   }
-  for (const char* name : {"c++", "g++", "clang++"}) names.emplace_back(name);
   const char* path_variable = std::getenv("PATH");
   const std::string_view path = path_variable != nullptr ? path_variable : "";
   for (const std::string& name : names) {
@@ -143,6 +146,7 @@ Kernel::Kernel(std::string_view cuda_source) {
   const int status = run_program({compiler, "-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-fno-strict-aliasing",
                                   "-ftrivial-auto-var-init=pattern", "-o", library, source},
                                  log);
+  if (status < 0) throw EnvironmentError(fmt::format("{} was killed while it built a kernel: is there memory enough?", compiler));
   if (status != 0) {
     throw UsageError(fmt::format("{} refuses the kernel (exit status {}):\n{}", compiler, status,
                                  read_file(log, most_message_bytes).substr(0, most_shown_bytes)));

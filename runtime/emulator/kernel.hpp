@@ -9,8 +9,8 @@ namespace moe_tune::emulator {
 
 class Machine;
 
-/// Where the C++ compiler of this machine is: $MOE_TUNE_HOST_CXX, $CXX, or c++, g++, clang++ in the PATH. Throws EnvironmentError
-/// that says what to install when there is none.
+/// Where the C++ compiler of this machine is: $MOE_TUNE_HOST_CXX and no other when it is set, else $CXX, c++, g++ or clang++ in
+/// the PATH. Throws EnvironmentError that says what to install when there is none.
 std::string find_host_compiler();
 
 /// `cuda_source` with every section of templates/ptx/ (inline_template() marks them) replaced by its twin. Throws UsageError when

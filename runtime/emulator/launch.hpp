@@ -16,8 +16,9 @@ struct Launch {
   unsigned shared_bytes = 0;  ///< dynamic shared memory of a block
   unsigned cluster = 1;       ///< blocks of a cluster
   std::uint64_t seed = 0;     ///< decides everything that the hardware leaves open (grid_run.hpp); the same seed, the same run
-  unsigned most_resident_threads = 2048;   ///< blocks beyond start when others have ended; a cluster always fits
-  std::uint64_t most_turns = 100'000'000;  ///< of the scheduler, before a kernel counts as hanging
+  unsigned most_resident_threads = 2048;  ///< blocks beyond start when others have ended; a cluster always fits
+  std::uint64_t most_steps =
+      2'000'000'000;  ///< calls of the device and turns of the scheduler, before a kernel counts as hanging
 };
 
 /// Runs `kernel` on every thread of the grid. Throws UsageError for a launch that no device takes, KernelFault when the kernel

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "runtime/emulator/grid_run.hpp"
 
@@ -52,7 +51,12 @@ void GridRun::mbarrier_init(unsigned address, unsigned count) {
 void GridRun::mbarrier_invalidate(unsigned address) {
   maybe_preempt();
   const Mbarrier& barrier = find_mbarrier(address, "mbarrier.inval");
-  if (!barrier.waiting.empty()) fault("mbarrier.inval while threads wait there");
+  const auto tells_it = [&](const auto& work) {
+    return std::find(work->mbarriers.begin(), work->mbarriers.end(), &barrier) != work->mbarriers.end();
+  };
+  if (!barrier.waiting.empty() || std::any_of(work_.begin(), work_.end(), tells_it)) {
+    fault("mbarrier.inval while threads wait there, or copies that will tell it are under way");
+  }
   mbarrier_phases_[barrier.agent - first_mbarrier_agent_] = barrier.phase;
   Block& block = *barrier.block;
   const std::uint32_t local = barrier.address;
@@ -73,12 +77,19 @@ void GridRun::arrive(Mbarrier& barrier, unsigned arrivals, std::int64_t expected
 }
 
 void GridRun::complete_bytes(Mbarrier& barrier, std::int64_t bytes) {
+  --barrier.copies;
   barrier.bytes -= bytes;
   complete_phase_if_done(barrier);
 }
 
 void GridRun::complete_phase_if_done(Mbarrier& barrier) {
   if (barrier.pending > 0 || barrier.bytes != 0) return;
+  if (barrier.copies > 0) {
+    fault(
+        fmt::format("phase {} of the mbarrier at {:#x} of block {} ends, and does not wait for {} copies under way that will "
+                    "tell it: announce their bytes",
+                    barrier.parity, barrier.address, barrier.block->index, barrier.copies));
+  }
   ++barrier.phase;
   barrier.parity ^= 1;
   barrier.pending = barrier.count;
@@ -110,12 +121,13 @@ bool GridRun::mbarrier_test(unsigned address, unsigned parity) {
 
 void GridRun::mbarrier_wait(unsigned address, unsigned parity) {
   maybe_preempt();
-  Mbarrier& barrier = find_mbarrier(address, "mbarrier.try_wait");
-  while (barrier.parity == parity) {
-    barrier.waiting.push_back(current_);
-    park(WaitsFor::mbarrier, barrier.address, parity);
+  Mbarrier* barrier = &find_mbarrier(address, "mbarrier.try_wait");
+  while (barrier->parity == parity) {
+    barrier->waiting.push_back(current_);
+    park(WaitsFor::mbarrier, barrier->address, parity);
+    barrier = &find_mbarrier(address, "mbarrier.try_wait");  // it may be gone
   }
-  acquire(barrier.learned);
+  acquire(barrier->learned);
 }
 
 void GridRun::fence_mbarrier_init() {

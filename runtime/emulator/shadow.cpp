@@ -7,7 +7,7 @@ namespace moe_tune::emulator {
 
 namespace {
 
-constexpr std::array<const char*, 14> names = {"nothing",
+constexpr std::array<const char*, 16> names = {"nothing",
                                                "load",
                                                "store",
                                                "atomic",
@@ -18,6 +18,8 @@ constexpr std::array<const char*, 14> names = {"nothing",
                                                "cp.async.bulk store",
                                                "tensor load",
                                                "tensor store",
+                                               "reducing cp.async.bulk",
+                                               "reducing tensor store",
                                                "wgmma",
                                                "st.async",
                                                "mbarrier operation"};
@@ -26,12 +28,16 @@ constexpr std::array<const char*, 14> names = {"nothing",
 
 const char* to_string(Touch touch) { return names[static_cast<std::size_t>(touch)]; }
 
+bool is_atomic(Touch touch) { return touch == Touch::atomic || touch == Touch::bulk_reduce || touch == Touch::tensor_reduce; }
+
 bool is_async(Touch touch) {
   switch (touch) {
     case Touch::bulk_load:
     case Touch::bulk_store:
     case Touch::tensor_load:
     case Touch::tensor_store:
+    case Touch::bulk_reduce:
+    case Touch::tensor_reduce:
     case Touch::warpgroup_mma:
       return true;
     default:
@@ -53,11 +59,11 @@ std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, cons
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
     const Mark& write = cell.write;
-    const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
+    const bool atomics = is_atomic(write.touch) && is_atomic(access.touch);
     if (!conflict && write.epoch != 0 && !atomics) {
       const bool ordered = access.seen->includes(write.agent, write.epoch);
       if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
-        conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
+        conflict = Conflict{i * 4, write.touch, write.agent, ordered};
       }
     }
     // A read that this one is ordered after adds nothing: whoever is ordered after this one is ordered after both. Where four
@@ -70,7 +76,7 @@ std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, cons
       }
     }
     if (free == nullptr) free = &cell.reads[replaced_++ % most_readers];
-    *free = {access.epoch, static_cast<std::uint16_t>(access.agent), access.touch};
+    *free = {access.epoch, access.agent, access.touch};
   }
   return conflict;
 }
@@ -80,22 +86,22 @@ std::optional<Conflict> Shadow::write(std::size_t offset, std::size_t bytes, con
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
     const Mark& write = cell.write;
-    const bool atomics = write.touch == Touch::atomic && access.touch == Touch::atomic;
+    const bool atomics = is_atomic(write.touch) && is_atomic(access.touch);
     if (!conflict && write.epoch != 0 && !atomics) {
       const bool ordered = access.seen->includes(write.agent, write.epoch);
       if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
-        conflict = Conflict{i * 4, write.touch, write.agent, write.epoch, ordered};
+        conflict = Conflict{i * 4, write.touch, write.agent, ordered};
       }
     }
     for (const Mark& read : cell.reads) {
       if (conflict || read.epoch == 0) break;
-      const bool both_atomic = read.touch == Touch::atomic && access.touch == Touch::atomic;
+      const bool both_atomic = is_atomic(read.touch) && is_atomic(access.touch);
       if (!both_atomic && !access.seen->includes(read.agent, read.epoch)) {
-        conflict = Conflict{i * 4, read.touch, read.agent, read.epoch, false};
+        conflict = Conflict{i * 4, read.touch, read.agent, false};
       }
     }
     cell = Cell{};
-    cell.write = {access.epoch, static_cast<std::uint16_t>(access.agent), access.touch};
+    cell.write = {access.epoch, access.agent, access.touch};
   }
   return conflict;
 }

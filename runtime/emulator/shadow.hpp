@@ -23,12 +23,17 @@ enum class Touch : std::uint8_t {
   bulk_store,
   tensor_load,
   tensor_store,
+  bulk_reduce,
+  tensor_reduce,
   warpgroup_mma,
   store_async,
   mbarrier,
 };
 
 const char* to_string(Touch touch);
+
+/// Whether two of them on one word need no order.
+bool is_atomic(Touch touch);
 
 /// Whether the copy engine and the tensor cores do it themselves: they see ordinary accesses only through a proxy fence.
 bool is_async(Touch touch);
@@ -51,7 +56,6 @@ struct Conflict {
   std::size_t offset;  // of the word
   Touch touch;
   Agent agent;
-  Epoch epoch;
   bool only_unfenced;  // ordered, but a proxy fence is missing
 };
 
@@ -71,9 +75,10 @@ class Shadow {
 
   struct Mark {
     Epoch epoch = 0;
-    std::uint16_t agent = 0;
-    Touch touch = Touch::none;
+    Agent agent : 24 = 0;
+    Touch touch : 8 = Touch::none;
   };
+  static_assert(sizeof(Mark) == 8, "there is one for every word, and one for every reader of it");
   struct Cell {
     Mark write;
     Mark reads[most_readers];

@@ -121,7 +121,7 @@ void GridRun::tensor_load(const TensorCopy& copy) {
   for (const TensorChunk& chunk : chunks) {
     load.offsets.push_back(chunk.shared.offset);
   }
-  touch_rows(chunks, false, own_access(Touch::tensor_load, Space::global));
+  load.touch_source = [&](const Access& access) { touch_rows(chunks, false, access); };
   load.read = [chunks](std::byte* data) {
     for (const TensorChunk& chunk : chunks) {
       std::memset(data, 0, chunk_bytes);
@@ -140,7 +140,7 @@ void GridRun::tensor_store(const TensorCopy& copy) {
   for (const TensorChunk& chunk : chunks) {
     touch_shared(chunk.shared, chunk_bytes, false, bulk_access(Touch::tensor_store, Own::bulk_reads));
   }
-  touch_rows(chunks, true, bulk_access(copy.add ? Touch::atomic : Touch::tensor_store, Own::bulk_writes));
+  touch_rows(chunks, true, bulk_access(copy.add ? Touch::tensor_reduce : Touch::tensor_store, Own::bulk_writes));
   auto data = std::make_shared<std::vector<std::byte>>(chunks.size() * chunk_bytes);
   start_bulk_store(
       [chunks, data] {

@@ -114,7 +114,8 @@ void GridRun::issue(Warpgroup& warpgroup) {
   }
   // Registers that the threads may have touched since need a fence; a chain on the same accumulators needs none between its
   // links.
-  const bool chained = warpgroup.accumulators_in_flight.contains(first.d);
+  const auto last = warpgroup.accumulators.find(first.d);
+  const bool chained = last != warpgroup.accumulators.end() && last->second > warpgroup.groups.needed;
   if (!warpgroup.fenced && (!chained || first.a != nullptr)) {
     fault(fmt::format("{}: no wgmma.fence since the registers it uses could last be touched", wgmma_name));
   }
@@ -153,10 +154,8 @@ void GridRun::issue(Warpgroup& warpgroup) {
     }
     read_operand_as(type, b, b_values.data());
     wgmma_m64k16(n, a_values, b_values.data(), sign, keep_d, registers->d);
-    auto& in_flight = warpgroup.accumulators_in_flight;
-    if (--in_flight[registers->d[0]] == 0) in_flight.erase(registers->d[0]);
   };
-  ++warpgroup.accumulators_in_flight[first.d];
+  warpgroup.accumulators[first.d] = work->epoch;
   warpgroup.in_order.push_back(work.get());
   start(std::move(work));
 }
@@ -168,10 +167,12 @@ void GridRun::warpgroup_commit() {
 
 void GridRun::warpgroup_wait(unsigned pending) {
   maybe_preempt();
-  collect_warpgroup("wgmma.wait_group", nullptr, [](Warpgroup&) {});
   Warpgroup& warpgroup = *current_->warp->warpgroup;
   const Epoch target = warpgroup.groups.target(pending);
-  warpgroup.groups.needed = std::max(warpgroup.groups.needed, target);
+  collect_warpgroup("wgmma.wait_group", nullptr, [target](Warpgroup& all) {
+    all.groups.needed = std::max(all.groups.needed, target);
+    std::erase_if(all.accumulators, [target](const auto& last) { return last.second <= target; });
+  });
   while (!warpgroup.groups.finished(target)) {
     warpgroup.waiting.push_back(current_);
     park(WaitsFor::warpgroup, pending);

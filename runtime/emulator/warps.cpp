@@ -1,7 +1,6 @@
 // Instructions that the 32 lanes of a warp execute together.
 #include <fmt/format.h>
 
-#include <bit>
 #include <cstring>
 
 #include "runtime/emulator/grid_run.hpp"

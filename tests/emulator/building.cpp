@@ -40,3 +40,8 @@ TEST_CASE("building: no compiler is an error that says what to install") {
   const EnvironmentVariable path("PATH", "/nowhere"), cxx("CXX", ""), own("MOE_TUNE_HOST_CXX", "");
   CHECK_THROWS_WITH(emulator::find_host_compiler(), Contains("Install g++ or clang++") && Contains("MOE_TUNE_HOST_CXX"));
 }
+
+TEST_CASE("building: a compiler that is named and not there is not replaced by another") {
+  const EnvironmentVariable own("MOE_TUNE_HOST_CXX", "no-such-compiler");
+  CHECK_THROWS_WITH(emulator::find_host_compiler(), Contains("no-such-compiler"));
+}

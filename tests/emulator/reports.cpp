@@ -86,7 +86,36 @@ TEST_CASE("reports: a missing barrier is a race in every schedule") {
   // Reused before all have read.
   CHECK_THAT(
       report_of_all(with("block_barrier(); const int v = load_shared(shared + (63 - t) * 4); store_shared(shared + t * 4, v);")),
-      Contains("st"));
+      Contains("shared memory at") && Contains("nothing that orders the two"));
+}
+
+TEST_CASE("reports: a missing __syncwarp after an earlier one") {
+  const auto exchange = [](const std::string& between) {
+    return "warp_barrier(); store_shared(shared + t * 4, 1); " + between + " load_shared(shared + (t ^ 1) * 4); warp_barrier();";
+  };
+  CHECK(report_of_all(exchange("warp_barrier();")).empty());
+  CHECK_THAT(report_of_all(exchange("")), Contains("nothing that orders the two"));
+}
+
+TEST_CASE("reports: blocks that take turns are not ordered") {
+  CHECK_THAT(report_of_all("if (t == 0) store(out, block_index());", {.blocks = 2, .threads = 32, .most_resident_threads = 32}),
+             Contains("out + 0 after a store"));
+}
+
+TEST_CASE("reports: the source of a copy, overwritten while it is read") {
+  const auto copy = [](const std::string& wait) {
+    return "if (t == 0) { cp_async_16<0>(shared, reinterpret_cast<u64>(out), true); cp_async_commit(); } " + wait +
+           " block_barrier(); if (t == 1) store(out, 1u);";
+  };
+  CHECK(report_of_all(copy("cp_async_wait<0>();")).empty());
+  CHECK_THAT(report_of_all(copy("")), Contains("store: writes out + 0 after a cp.async"));
+  const auto bulk = [](const std::string& wait) {
+    return "if (t == 0) { mbarrier_init(shared, 1); fence_mbarrier_init(); mbarrier_arrive_expect_tx(shared, 64);"
+           " bulk_load(shared + 64, out, 64, shared); } block_barrier(); " +
+           wait + " block_barrier(); if (t == 1) store(out, 1u); mbarrier_wait(shared, 0);";
+  };
+  CHECK(report_of_all(bulk("mbarrier_wait(shared, 0);")).empty());
+  CHECK_THAT(report_of_all(bulk("")), Contains("store: writes out + 0 after a cp.async.bulk load"));
 }
 
 TEST_CASE("reports: two threads that write one word of global memory") {
@@ -114,6 +143,43 @@ TEST_CASE("reports: a bulk store without a proxy fence") {
   CHECK_THAT(report_of_all(with("")), Contains("no proxy fence"));
 }
 
+TEST_CASE("reports: a reducing bulk copy without a proxy fence for its target") {
+  const auto add = [](const std::string& fence) {
+    return "if (t == 0) { store(out, 1u); for (u32 i = 0; i < 4; ++i) store_shared(shared + i * 4, 1.0f); "
+           "fence_async_shared(); " +
+           fence + " bulk_reduce_add_f32(out, shared, 16); bulk_commit(); bulk_wait<0>(); }";
+  };
+  CHECK(report_of_all(add("fence_async_global();")).empty());
+  CHECK_THAT(report_of_all(add("")),
+             Contains("reducing cp.async.bulk: writes out + 0 after a store") && Contains("no proxy fence"));
+}
+
+TEST_CASE("reports: a block that ends before its bulk store has read") {
+  const auto store = [](const std::string& wait) {
+    return "if (t == 0) { for (u32 i = 0; i < 4; ++i) store_shared(shared + i * 4, 1.0f); fence_async_shared();"
+           " bulk_store(out, shared, 16); bulk_commit(); " +
+           wait + " }";
+  };
+  CHECK(report_of_all(store("bulk_wait_read<0>();")).empty());
+  CHECK_THAT(report_of_all(store("")), Contains("ends while a bulk store"));
+}
+
+TEST_CASE("reports: mbarriers that are taken away, or that do not wait for their copies") {
+  const std::string load =
+      "if (t == 0) { mbarrier_init(shared, 1); fence_mbarrier_init(); bulk_load(shared + 64, in, 64, shared); %s }";
+  const auto with = [&](const std::string& then) { return std::string(load).replace(load.find("%s"), 2, then); };
+  const Launch late{.threads = 32, .shared_bytes = 256, .seed = 0};
+  CHECK_THAT(report(with("mbarrier_invalidate(shared);"), late), Contains("copies that will tell it are under way"));
+  CHECK_THAT(report(with("mbarrier_arrive(shared); mbarrier_wait(shared, 0);"), late), Contains("announce their bytes"));
+}
+
+TEST_CASE("reports: a cluster barrier that is arrived at twice") {
+  const Launch launch{.blocks = 2, .threads = 32, .cluster = 2};
+  CHECK(report_of_all("cluster_barrier(); cluster_barrier();", launch).empty());
+  CHECK_THAT(report_of_all("cluster_arrive(); cluster_arrive();", launch), Contains("twice without a wait"));
+  CHECK_THAT(report_of_all("cluster_wait();", launch), Contains("without an arrive"));
+}
+
 TEST_CASE("reports: deadlocks name the barrier and what it has seen") {
   CHECK_THAT(report_of_all("if (t < 32) block_barrier();"),
              Contains("no thread can go on") && Contains("block 0 warp 0 waits at barrier 0: 32 of 64 threads have arrived"));
@@ -130,13 +196,22 @@ TEST_CASE("reports: deadlocks name the barrier and what it has seen") {
 }
 
 TEST_CASE("reports: a kernel that spins for ever") {
-  CHECK_THAT(report("while (load_acquire_gpu(out) == 0) {}", {.threads = 32, .most_turns = 100'000}),
-             Contains("still running after 100000 turns"));
+  CHECK_THAT(report("while (load_acquire_gpu(out) == 0) {}", {.threads = 32, .most_steps = 100'000}),
+             Contains("still running after 100000 steps"));
+  CHECK_THAT(report_of_all("while (load(out) == 0) {}", {.threads = 32, .most_steps = 100'000}),
+             Contains("still running after 100000 steps"));
+  // Work that a poll waits for goes on, whatever else the loop does.
+  CHECK(report_of_all(
+            "if (t == 0) { mbarrier_init(shared, 1); fence_mbarrier_init(); mbarrier_arrive_expect_tx(shared, 64);"
+            " bulk_load(shared + 64, in, 64, shared); } block_barrier(); while (!warp_any(mbarrier_try_wait(shared, 0))) {}",
+            {.threads = 64, .shared_bytes = 256, .most_steps = 1'000'000})
+            .empty());
 }
 
 TEST_CASE("reports: lanes that part before an instruction of the whole warp") {
   CHECK_THAT(report("if (t < 7) warp_barrier(); else warp_ballot(true);"), Contains("all 32 must come to the same instruction"));
-  CHECK_THAT(report("if (t % 32 == 5) return; warp_barrier();"), Contains("lane"));
+  CHECK_THAT(report("if (t % 32 == 5) return; warp_barrier();"),
+             Contains("lanes 0x00000020 have ended") || Contains("ends while other lanes"));
 }
 
 TEST_CASE("reports: wgmma without its fence, and threads that disagree") {

@@ -102,7 +102,7 @@ TEST_CASE("page: everything once, written to the file in MOE_TUNE_MUTATION_PAGE"
       "**{caught} of {mutants} caught ({share:.1f}%)**: {reports} by a report, {deadlocks} as a deadlock, {wrong} by a wrong "
       "result "
       "alone.\n\n"
-      "This page is written by a run of the tests, which hold every line of it:\n\n"
+      "This page is written by a run of the tests, which hold it to what is caught and what survives:\n\n"
       "```\nMOE_TUNE_MUTATION_PAGE=docs/results/mutation_study.md build/release/bin/mutation '[page]'\n```\n\n"
       "## What survives\n\n| planted | why it is not caught |\n|---|---|\n{survivors}{tables}",
       fmt::arg("last_seed", seeds - 1), fmt::arg("caught", caught), fmt::arg("mutants", mutants),

@@ -12,7 +12,7 @@ namespace moe_tune::test {
 namespace {
 
 /// Of the scheduler: many times what a pipeline needs; a mutant that polls for ever is given up after a second or two.
-constexpr std::uint64_t most_turns = 5'000'000;
+constexpr std::uint64_t most_steps = 50'000'000;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ std::vector<std::vector<std::byte>> run_emulated(const PipelineCase& pipeline, c
                                 .shared_bytes = pipeline.shared_bytes,
                                 .cluster = pipeline.cluster,
                                 .seed = seed,
-                                .most_turns = most_turns};
+                                .most_steps = most_steps};
   emulator::run(memory, launch, kernel, "pipeline", pipeline.args(address, emulator::encode_emulated));
   std::vector<std::vector<std::byte>> results;
   for (const Tensor* tensor : pipeline.tensors()) {

@@ -31,7 +31,7 @@ std::vector<std::uint32_t> EmulatedFamily::run(const MicroTest& test, std::uint6
                                 .shared_bytes = test.shared_bytes,
                                 .cluster = test.cluster,
                                 .seed = seed,
-                                .most_turns = 2'000'000};
+                                .most_steps = 50'000'000};
   const std::string entry = entry_name(static_cast<std::size_t>(&test - family_.tests.data()));
   for (unsigned i = 0; i < test.launches; ++i) emulator::run(memory, launch, kernel_, entry.c_str(), arguments);
   const std::span<const std::uint32_t> words = output.as<std::uint32_t>();
