@@ -159,7 +159,7 @@ void GridRun::finish_thread(Thread& thread) {
   if (thread.last_bulk_store > thread.seen.own(Own::bulk_reads)) {
     fault("ends while a bulk store that it issued may still read shared memory: wait for its group first");
   }
-  if (!thread.warp->warpgroup->in_order.empty()) {
+  if (!thread.warp->warpgroup->accumulators.empty()) {
     fault("ends while a wgmma that its warpgroup issued may still write its registers: wait for its group first");
   }
   thread.done = true;
@@ -261,16 +261,18 @@ void GridRun::preempt() { current_->scheduler = std::move(current_->scheduler).r
 void GridRun::maybe_preempt() {
   // A thread that neither waits nor ends would otherwise keep the others from running where nothing preempts it.
   constexpr unsigned most_calls = 10'000;
-  ++steps_;
-  const bool due = ++calls_in_a_row_ > most_calls;
-  if (!due && (preempt_probability_ == 0 || !chance(preempt_probability_))) return;
-  // Another warp goes on.
-  queue_.remove(current_->warp);
-  queue_.push_back(current_->warp);
-  preempt();
+  if (++calls_in_a_row_ > most_calls) {
+    steps_ += most_calls;
+    step_back();
+  } else if (preempt_probability_ > 0 && chance(preempt_probability_)) {
+    // Another warp goes on.
+    queue_.remove(current_->warp);
+    queue_.push_back(current_->warp);
+    preempt();
+  }
 }
 
-void GridRun::poll() {
+void GridRun::step_back() {
   current_->warp->polled_lanes |= 1u << current_->lane;
   queue_.remove(current_->warp);
   if (reverse_order_) {
@@ -278,10 +280,18 @@ void GridRun::poll() {
   } else {
     queue_.push_back(current_->warp);
   }
-  // Where everybody polls, what they poll for may be asynchronous work.
-  constexpr std::uint64_t vain_polls = 256;  // of each warp
-  if (++polls_ > vain_polls * (queue_.size() + 1)) step_some_work(false);
   preempt();
+}
+
+void GridRun::poll() {
+  // What many poll for may be asynchronous work.
+  constexpr std::uint64_t vain_polls = 256;  // of each warp
+  if (++polls_ > vain_polls * (queue_.size() + 1)) {
+    Thread* const polling = std::exchange(current_, nullptr);  // what the work finds is not its fault
+    step_some_work(false);
+    current_ = polling;
+  }
+  step_back();
 }
 
 void GridRun::park(WaitsFor what, unsigned detail0, unsigned detail1) {

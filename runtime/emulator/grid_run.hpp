@@ -4,7 +4,8 @@
 // runs next, when a copy reads its source, when it delivers, in which order - is decided by the seed:
 //
 //     seed % 4   threads                     asynchronous work
-//     0          longest ready warp first    as late as possible: when somebody waits for it and nobody can run
+//     0          longest ready warp first    as late as possible: when somebody waits for it and nobody can run,
+//                                            or polls have long been in vain
 //     1          last ready warp first       as early as possible: at once
 //     2          at random, preempted often  at random, reading and delivering apart
 //     3          at random, preempted        as late as possible
@@ -126,7 +127,9 @@ class GridRun final : public Machine {
   /// Lets others run; the thread stays ready.
   void preempt();
   void maybe_preempt();
-  /// The same for a thread that polls: everybody else goes first.
+  /// The same, and everybody else goes first.
+  void step_back();
+  /// The same for a thread that polls.
   void poll();
   /// Waits until woken.
   void park(WaitsFor what, unsigned detail0 = 0, unsigned detail1 = 0);

@@ -170,6 +170,8 @@ void GridRun::warpgroup_wait(unsigned pending) {
   Warpgroup& warpgroup = *current_->warp->warpgroup;
   const Epoch target = warpgroup.groups.target(pending);
   collect_warpgroup("wgmma.wait_group", nullptr, [target](Warpgroup& all) {
+    // What is complete may be touched from here on, so that the next multiplication needs a fence.
+    if (target > all.groups.needed) all.fenced = false;
     all.groups.needed = std::max(all.groups.needed, target);
     std::erase_if(all.accumulators, [target](const auto& last) { return last.second <= target; });
   });
@@ -177,8 +179,6 @@ void GridRun::warpgroup_wait(unsigned pending) {
     warpgroup.waiting.push_back(current_);
     park(WaitsFor::warpgroup, pending);
   }
-  // What is complete may be touched from here on, so that the next multiplication needs a fence.
-  warpgroup.fenced = false;
   if (warpgroup.known_epoch != target) {
     Gathering known(agents_);
     known.add(warpgroup.agent, target);

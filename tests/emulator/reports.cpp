@@ -200,6 +200,9 @@ TEST_CASE("reports: a kernel that spins for ever") {
              Contains("still running after 100000 steps"));
   CHECK_THAT(report_of_all("while (load(out) == 0) {}", {.threads = 32, .most_steps = 100'000}),
              Contains("still running after 100000 steps"));
+  // A lock that two lanes and two warps spin for is not one of them.
+  CHECK(
+      report_of_all("if (t % 31 == 0) { while (atomic_cas_acq_rel_gpu(out, 0, 1) != 0) {} store_release_gpu(out, 0); }").empty());
   // Work that a poll waits for goes on, whatever else the loop does.
   CHECK(report_of_all(
             "if (t == 0) { mbarrier_init(shared, 1); fence_mbarrier_init(); mbarrier_arrive_expect_tx(shared, 64);"
