@@ -54,18 +54,20 @@ bool needs_fence(const Access& access, Touch write, Agent writer) {
 
 }  // namespace
 
+std::optional<Conflict> Shadow::conflict_with_write(std::size_t cell, const Access& access) const {
+  const Mark& write = cells_[cell].write;
+  if (write.epoch == 0 || (is_atomic(write.touch) && is_atomic(access.touch))) return std::nullopt;
+  const bool ordered = access.seen->includes(write.agent, write.epoch);
+  const bool fenced = !needs_fence(access, write.touch, write.agent) || access.fenced->includes(write.agent, write.epoch);
+  if (ordered && fenced) return std::nullopt;
+  return Conflict{cell * 4, write.touch, write.agent, ordered};
+}
+
 std::optional<Conflict> Shadow::read(std::size_t offset, std::size_t bytes, const Access& access) {
   std::optional<Conflict> conflict;
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
-    const Mark& write = cell.write;
-    const bool atomics = is_atomic(write.touch) && is_atomic(access.touch);
-    if (!conflict && write.epoch != 0 && !atomics) {
-      const bool ordered = access.seen->includes(write.agent, write.epoch);
-      if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
-        conflict = Conflict{i * 4, write.touch, write.agent, ordered};
-      }
-    }
+    if (!conflict) conflict = conflict_with_write(i, access);
     // A read that this one is ordered after adds nothing: whoever is ordered after this one is ordered after both. Where four
     // unordered readers are not enough, one is forgotten, another one in every word.
     Mark* free = nullptr;
@@ -85,14 +87,7 @@ std::optional<Conflict> Shadow::write(std::size_t offset, std::size_t bytes, con
   std::optional<Conflict> conflict;
   for (std::size_t i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
     Cell& cell = cells_[i];
-    const Mark& write = cell.write;
-    const bool atomics = is_atomic(write.touch) && is_atomic(access.touch);
-    if (!conflict && write.epoch != 0 && !atomics) {
-      const bool ordered = access.seen->includes(write.agent, write.epoch);
-      if (!ordered || (needs_fence(access, write.touch, write.agent) && !access.fenced->includes(write.agent, write.epoch))) {
-        conflict = Conflict{i * 4, write.touch, write.agent, ordered};
-      }
-    }
+    if (!conflict) conflict = conflict_with_write(i, access);
     for (const Mark& read : cell.reads) {
       if (conflict || read.epoch == 0) break;
       const bool both_atomic = is_atomic(read.touch) && is_atomic(access.touch);

@@ -84,6 +84,9 @@ class Shadow {
     Mark reads[most_readers];
   };
 
+  /// Whether the access is not ordered after the last write of a cell.
+  std::optional<Conflict> conflict_with_write(std::size_t cell, const Access& access) const;
+
   std::vector<Cell> cells_;
   std::uint32_t replaced_ = 0;
 };
