@@ -14,19 +14,21 @@ enum StatusBit : unsigned {
 struct GroupedGemmArgs {
   const void* x;               // (T, K) with permute_x, else (M, K)
   const void* w;               // (E, N, K)
-  void* y;                     // (M, N)
+  void* y;                     // (M, N); with fuse_swiglu (M, N / 2)
+  void* pre_activation;        // (M, N) with keep_pre_activation; else unused
   const void* m_sizes;         // (E), int32 or int64
   const void* gather_indices;  // (M), int32 or int64; unused without a permutation
-  const void* topk_weights;    // (M), the storage dtype or float32; unused without fuse_mul_post
+  const void* topk_weights;    // (M) by slot, the storage dtype or float32; unused without fuse_mul_post and fuse_mul_pre
   unsigned* status;            // status bits, host-mapped
   long long w_expert_bytes;    // from one expert's w to the next
   int x_row_bytes;             // from one row of x to the next
   int w_row_bytes;             // from one row of an expert's w to the next
   int y_row_bytes;             // from one row of y to the next
-  int M;                       // routed rows: T * top_k
-  int m_sizes_64;              // m_sizes is int64
-  int gather_indices_64;       // gather_indices is int64
-  int topk_weights_f32;        // topk_weights is float32
+  int pre_activation_row_bytes;
+  int M;                  // routed rows: T * top_k
+  int m_sizes_64;         // m_sizes is int64
+  int gather_indices_64;  // gather_indices is int64
+  int topk_weights_f32;   // topk_weights is float32
 };
 
 }  // namespace moe_tune::abi

@@ -14,12 +14,37 @@ namespace moe_tune {
 /// The kernel family: which instructions the mainloop is made of.
 enum class Family {
   sm80,  ///< mma.sync + ldmatrix + multistage cp.async: every GPU from sm_80 on
+  sm90,  ///< wgmma + TMA, warp-specialised: Hopper (compute capability 9.0)
 };
 
 /// The order in which the tiles of one expert are handed to the persistent blocks.
 enum class TileOrder {
   m_fastest,  ///< neighbouring blocks share a weight tile
   n_fastest,  ///< neighbouring blocks share token rows
+};
+
+/// Which operand is the M side of the MMA: it is tiled by 64, the other by 16.
+enum class MmaM {
+  tokens,   ///< the rows; sm80 knows no other
+  weights,  ///< the output columns: partly filled row tiles cost little
+};
+
+/// How the consumer warpgroups of an sm90 block share the work.
+enum class Schedule {
+  cooperative,  ///< all on one tile, split along the MMA's M side
+  ping_pong,    ///< two on different tiles: one multiplies while the other stores
+};
+
+/// Where blocks get their tiles from.
+enum class TileSource {
+  static_order,  ///< dealt out in turn
+  queue,         ///< an atomic counter: a block that is done early takes more
+};
+
+/// How an sm90 kernel gets the rows of x that permute_x asks for.
+enum class Gather {
+  dispatch,   ///< a kernel before it copies them to expert order, into workspace
+  in_kernel,  ///< producer warps load them where they lie
 };
 
 /// Configuration of a forward grouped GEMM. BLOCK_M tiles the rows, BLOCK_N the output columns, BLOCK_K the reduction.
@@ -29,11 +54,17 @@ struct KernelConfigForward {
   int BLOCK_M = 128;
   int BLOCK_N = 128;
   int BLOCK_K = 64;
-  int warps = 4;        ///< warps per block
-  int warps_m = 2;      ///< how many of them split BLOCK_M; warps / warps_m split BLOCK_N
-  int stages = 3;       ///< shared-memory stages of the cp.async pipeline
+  int warps = 4;        ///< warps per block; sm90: a producer warpgroup of 4 and one or two consumer warpgroups
+  int warps_m = 2;      ///< sm80: how many of them split BLOCK_M; warps / warps_m split BLOCK_N. sm90: 1
+  int stages = 3;       ///< shared-memory stages of the pipeline
   int ctas_per_sm = 1;  ///< resident blocks per SM that registers and shared memory are held to; the grid is SMs times this
   TileOrder tile_order = TileOrder::m_fastest;
+  // Of sm90; sm80 has the first value of each.
+  MmaM mma_m = MmaM::tokens;
+  Schedule schedule = Schedule::cooperative;
+  int cluster = 1;  ///< blocks that share the token rows of a tile, each with its own columns, by multicast
+  TileSource tile_source = TileSource::static_order;
+  Gather gather = Gather::dispatch;
 
   auto operator<=>(const KernelConfigForward&) const = default;
 };

@@ -29,6 +29,9 @@ struct Problem {
   bool permute_x = false;      ///< X is (T, K) in token order: row r reads X[gather_indices[r] / top_k]
   bool permute_y = false;      ///< row r is stored at Y[gather_indices[r]] (slot order)
   bool fuse_mul_post = false;  ///< the stored row is scaled by topk_weights[slot] in float32; needs permute_y
+  bool fuse_mul_pre = false;   ///< the accumulated row is scaled by topk_weights[slot] in float32, before SwiGLU; needs permute_x
+  bool fuse_swiglu = false;    ///< Y is (M, N / 2): silu(gate) * up of the products; W[e] has N / 2 gate rows, then N / 2 up rows
+  bool keep_pre_activation = false;  ///< the products, (M, N), are stored as well; needs fuse_swiglu
 
   auto operator<=>(const Problem&) const = default;
 };
@@ -47,9 +50,10 @@ MOE_TUNE_API Gemm parse_gemm(std::string_view text);
 /// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
 MOE_TUNE_API std::string describe(const Problem& problem);
 
+/// Columns of Y.
+constexpr int output_columns(const Problem& problem) { return problem.fuse_swiglu ? problem.N / 2 : problem.N; }
+
 /// Bytes of one element of X, W and Y.
-constexpr int element_bytes(DType) {
-  return 2;
-}
+constexpr int element_bytes(DType) { return 2; }
 
 }  // namespace moe_tune
