@@ -8,8 +8,8 @@ namespace moe_tune {
 
 namespace {
 
-/// Calls `visit` with every combination of the fields' values, the last field fastest.
-void for_each_combination(const std::function<void(const KernelConfigForward&)>& visit) {
+/// Calls `visit` with every combination of a family's field values, the last field fastest.
+void for_each_combination(Family family, const std::function<void(const KernelConfigForward&)>& visit) {
   const auto fields = forward_fields();
   KernelConfigForward config;
   const auto descend = [&](const auto& self, std::size_t depth) -> void {
@@ -17,7 +17,7 @@ void for_each_combination(const std::function<void(const KernelConfigForward&)>&
       visit(config);
       return;
     }
-    for (const int value : fields[depth].allowed) {
+    for (const int value : fields[depth].allowed(family)) {
       fields[depth].set(config, value);
       self(self, depth + 1);
     }
@@ -25,21 +25,34 @@ void for_each_combination(const std::function<void(const KernelConfigForward&)>&
   descend(descend, 0);
 }
 
+/// The families whose kernels run on the device, in their order.
+std::vector<Family> families_of(const DeviceDescription& device) {
+  std::vector<Family> families;
+  for (std::size_t i = 0; i < family_count; ++i) {
+    if (runs_on(static_cast<Family>(i), device)) families.push_back(static_cast<Family>(i));
+  }
+  return families;
+}
+
 }  // namespace
 
 std::vector<KernelConfigForward> config_space(const Problem& problem, const DeviceDescription& device) {
   std::vector<KernelConfigForward> configs;
-  for_each_combination([&](const KernelConfigForward& config) {
-    if (!reject(problem, config, device)) configs.push_back(config);
-  });
+  for (const Family family : families_of(device)) {
+    for_each_combination(family, [&](const KernelConfigForward& config) {
+      if (!reject(problem, config, device)) configs.push_back(config);
+    });
+  }
   return configs;
 }
 
 std::vector<RejectedConfig> rejected_configs(const Problem& problem, const DeviceDescription& device) {
   std::vector<RejectedConfig> rejected;
-  for_each_combination([&](const KernelConfigForward& config) {
-    if (auto reason = reject(problem, config, device)) rejected.push_back({config, std::move(*reason)});
-  });
+  for (const Family family : families_of(device)) {
+    for_each_combination(family, [&](const KernelConfigForward& config) {
+      if (auto reason = reject(problem, config, device)) rejected.push_back({config, std::move(*reason)});
+    });
+  }
   return rejected;
 }
 

@@ -10,7 +10,8 @@
 
 namespace moe_tune {
 
-/// The configs of the product of all fields' values that satisfy every constraint, in a fixed order.
+/// The configs that satisfy every constraint, of each family that runs on the device the product of its fields' values; in a
+/// fixed order.
 std::vector<KernelConfigForward> config_space(const Problem& problem, const DeviceDescription& device);
 
 struct RejectedConfig {
@@ -18,7 +19,7 @@ struct RejectedConfig {
   std::string reason;
 };
 
-/// The configs of the product that are not in the space, each with its reason.
+/// The configs of these products that are not in the space, each with its reason.
 std::vector<RejectedConfig> rejected_configs(const Problem& problem, const DeviceDescription& device);
 
 /// Whether the config is in the space.

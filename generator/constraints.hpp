@@ -13,12 +13,16 @@ namespace moe_tune {
 /// Threads of a block.
 int threads_per_block(const KernelConfigForward& config);
 
-/// Dynamic shared memory of a block, exactly: the ring of stages and the schedule's prefix sums.
+/// Dynamic shared memory of a block, exactly: the ring of stages, the schedule's prefix sums and what else the family keeps
+/// there.
 int shared_memory_bytes(const Problem& problem, const KernelConfigForward& config);
 
-/// Registers that a thread of the kernel needs at least: accumulators, double-buffered fragments, copy state. A lower bound that
-/// prunes configs that must spill; the compiler's report has the last word.
+/// Registers that a thread of the kernel needs at least (sm90: of a consumer): accumulators, fragments, copy state. A lower bound
+/// that prunes configs that must spill; the compiler's report has the last word.
 int register_estimate(const Problem& problem, const KernelConfigForward& config);
+
+/// Whether kernels of `family` run on the device at all.
+bool runs_on(Family family, const DeviceDescription& device);
 
 /// Why `config` cannot serve `problem` on any device; nothing when it can.
 std::optional<std::string> reject(const Problem& problem, const KernelConfigForward& config);

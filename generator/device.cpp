@@ -15,7 +15,7 @@ constexpr std::int64_t gib = std::int64_t{1} << 30;
 constexpr std::int64_t mib = std::int64_t{1} << 20;
 
 DeviceDescription make(std::string key, std::string name, int cc, int sms, int shared_block, int shared_sm, std::int64_t l2,
-                       std::int64_t memory, double dram, double tflops, double clock) {
+                       std::int64_t memory, double dram, double tflops, double wgmma, double clock) {
   DeviceDescription d;
   d.key = std::move(key);
   d.name = std::move(name);
@@ -29,6 +29,7 @@ DeviceDescription make(std::string key, std::string name, int cc, int sms, int s
   d.memory_bytes = memory;
   d.dram_gb_per_s = dram;
   d.mma_sync_tflops = tflops;
+  d.wgmma_tflops = wgmma;
   d.clock_ghz = clock;
   return d;
 }
@@ -37,13 +38,17 @@ DeviceDescription make(std::string key, std::string name, int cc, int sms, int s
 
 std::string DeviceDescription::arch() const { return fmt::format("sm_{}{}", cc_major, cc_minor); }
 
+std::string arch_for(Family family, const DeviceDescription& device) {
+  return device.arch() + (family == Family::sm90 ? "a" : "");
+}
+
 std::span<const DeviceDescription> known_devices() {
   // h200: measured (docs/benchmarks); the others: the vendor's data sheets, memory at 92% of the stated bandwidth.
   static const DeviceDescription devices[] = {
-      make("h200", "NVIDIA H200", 90, 132, 232448, 233472, 60 * mib, 141 * gib, 4420, 620, 1.75),
-      make("h100", "NVIDIA H100 80GB HBM3", 90, 132, 232448, 233472, 50 * mib, 80 * gib, 3080, 620, 1.75),
-      make("a100", "NVIDIA A100-SXM4-80GB", 80, 108, 166912, 167936, 40 * mib, 80 * gib, 1870, 300, 1.41),
-      make("rtx4090", "NVIDIA GeForce RTX 4090", 89, 128, 101376, 102400, 72 * mib, 24 * gib, 930, 160, 2.52),
+      make("h200", "NVIDIA H200", 90, 132, 232448, 233472, 60 * mib, 141 * gib, 4420, 620, 740, 1.75),
+      make("h100", "NVIDIA H100 80GB HBM3", 90, 132, 232448, 233472, 50 * mib, 80 * gib, 3080, 620, 740, 1.75),
+      make("a100", "NVIDIA A100-SXM4-80GB", 80, 108, 166912, 167936, 40 * mib, 80 * gib, 1870, 300, 0, 1.41),
+      make("rtx4090", "NVIDIA GeForce RTX 4090", 89, 128, 101376, 102400, 72 * mib, 24 * gib, 930, 160, 0, 2.52),
   };
   return devices;
 }

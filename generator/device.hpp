@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "moe_tune/config.hpp"
+
 namespace moe_tune {
 
 struct DeviceDescription {
@@ -24,13 +26,17 @@ struct DeviceDescription {
   std::int64_t memory_bytes = 0;
   double dram_gb_per_s = 0;           ///< what a streaming read reaches
   double mma_sync_tflops = 0;         ///< what a register-only loop of 16-bit mma.sync reaches, dense, all SMs
+  double wgmma_tflops = 0;            ///< what a dense wgmma kernel sustains, all SMs; 0 where there is none
   double shared_bytes_per_clk = 128;  ///< per SM
   double clock_ghz = 0;               ///< under load
 
   int compute_capability() const { return cc_major * 10 + cc_minor; }
-  /// The architecture to compile for, e.g. "sm_90".
+  /// The device's own architecture, e.g. "sm_90".
   std::string arch() const;
 };
+
+/// The architecture to compile kernels of `family` for: the device's own, with the suffix that wgmma needs for sm90 ("sm_90a").
+std::string arch_for(Family family, const DeviceDescription& device);
 
 /// The table of named devices: h200, h100, a100, rtx4090.
 std::span<const DeviceDescription> known_devices();

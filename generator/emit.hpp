@@ -11,7 +11,14 @@ namespace moe_tune {
 /// The name of the entry point of every emitted forward kernel.
 inline constexpr const char* forward_kernel_name = "moe_tune_forward";
 
-/// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known.
+/// The name of the second entry point of a kernel that dispatches() is true of.
+inline constexpr const char* dispatch_kernel_name = "moe_tune_dispatch";
+
+/// Whether the source has a kernel that copies rows to expert order, to be launched before the forward kernel.
+bool dispatches(const Problem& problem, const KernelConfigForward& config);
+
+/// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known. Tensor maps carry it:
+/// kernels of sm90 serve both.
 enum class WeightLayout {
   contiguous,  ///< K elements apart
   strided,     ///< args.w_row_bytes apart

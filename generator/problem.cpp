@@ -56,6 +56,15 @@ Enum parse(const Name<Enum> (&names)[Count], std::string_view what, std::string_
 
 constexpr Name<DType> dtype_names[] = {{"bf16", DType::bf16}, {"fp16", DType::fp16}};
 constexpr Name<Op> op_names[] = {{"forward", Op::forward}};
+constexpr ProblemFlag flags[] = {
+    {"permute_x", "", &Problem::permute_x},
+    {"permute_y", "", &Problem::permute_y},
+    {"fuse_mul_post", "mul_post", &Problem::fuse_mul_post},
+    {"fuse_mul_pre", "mul_pre", &Problem::fuse_mul_pre},
+    {"fuse_swiglu", "swiglu", &Problem::fuse_swiglu},
+    {"keep_pre_activation", "keep_pre_activation", &Problem::keep_pre_activation},
+};
+
 constexpr Name<Gemm> gemm_names[] = {{"gate_up", Gemm::gate_up}, {"down", Gemm::down}};
 
 }  // namespace
@@ -75,6 +84,21 @@ void validate(const Problem& p) {
   if (p.fuse_mul_post && !p.permute_y) {
     throw UsageError("problem: fuse_mul_post needs permute_y: the weight of a row is found through its slot");
   }
+  if (p.fuse_mul_pre && !p.permute_x) {
+    throw UsageError("problem: fuse_mul_pre needs permute_x: the weight of a row is found through its slot");
+  }
+  if (p.fuse_swiglu && p.permute_y) {
+    throw UsageError("problem: fuse_swiglu and permute_y are never both set in one GEMM: SwiGLU ends the first (gate_up)");
+  }
+  if (p.fuse_swiglu && p.N % 16 != 0) {
+    throw UsageError(
+        fmt::format("problem: N = {} is not a multiple of 16, which fuse_swiglu needs: rows of y are N / 2 long and "
+                    "stored 16 bytes at a time",
+                    p.N));
+  }
+  if (p.keep_pre_activation && !p.fuse_swiglu) {
+    throw UsageError("problem: keep_pre_activation needs fuse_swiglu: without it y is what it would keep");
+  }
 }
 
 std::string_view to_string(DType dtype) { return name_of(dtype_names, dtype); }
@@ -84,10 +108,25 @@ DType parse_dtype(std::string_view text) { return parse(dtype_names, "dtype", te
 Op parse_op(std::string_view text) { return parse(op_names, "op", text); }
 Gemm parse_gemm(std::string_view text) { return parse(gemm_names, "gemm", text); }
 
+std::span<const ProblemFlag> problem_flags() { return flags; }
+
+bool Problem::*parse_fusion(std::string_view text) {
+  std::string known;
+  for (const ProblemFlag& flag : flags) {
+    if (flag.fusion.empty()) continue;
+    if (flag.fusion == text) return flag.member;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", flag.fusion);
+  }
+  throw UsageError(fmt::format("unknown fusion \"{}\"; known: {}", text, known));
+}
+
 std::string describe(const Problem& p) {
-  return fmt::format("{} {} {} E={} N={} K={} top_k={}{}{}{}", to_string(p.op), to_string(p.gemm), to_string(p.dtype), p.E, p.N,
-                     p.K, p.top_k, p.permute_x ? " permute_x" : "", p.permute_y ? " permute_y" : "",
-                     p.fuse_mul_post ? " fuse_mul_post" : "");
+  std::string line = fmt::format("{} {} {} E={} N={} K={} top_k={}", to_string(p.op), to_string(p.gemm), to_string(p.dtype), p.E,
+                                 p.N, p.K, p.top_k);
+  for (const ProblemFlag& flag : flags) {
+    if (p.*flag.member) line += fmt::format(" {}", flag.name);
+  }
+  return line;
 }
 
 }  // namespace moe_tune

@@ -43,18 +43,12 @@ const ConfigField& field_named(std::string_view name) {
   throw UsageError(fmt::format("--set: \"{}\" is no field of a config; allowed: {}", name, names));
 }
 
-std::string allowed_values(const ConfigField& field) {
-  return field.spelling.empty() ? fmt::format("{}", fmt::join(field.allowed, ", "))
-                                : fmt::format("{}", fmt::join(field.spelling, ", "));
-}
-
-int field_value(const ConfigField& field, std::string_view text) {
-  for (size_t i = 0; i < field.spelling.size(); ++i) {
-    if (field.spelling[i] == text) return field.allowed[i];
-  }
-  const auto number = field.spelling.empty() ? whole_number<int>(text) : std::nullopt;
-  if (number && std::find(field.allowed.begin(), field.allowed.end(), *number) != field.allowed.end()) return *number;
-  throw UsageError(fmt::format("--set: {} = \"{}\" is not one of {}", field.name, text, allowed_values(field)));
+int field_value(const ConfigField& field, std::string_view text, Family family) {
+  const auto name = std::find(field.spelling.begin(), field.spelling.end(), text);
+  const auto value =
+      field.spelling.empty() ? whole_number<int>(text) : std::optional(static_cast<int>(name - field.spelling.begin()));
+  if (value && field.allows(family, *value)) return *value;
+  throw UsageError(fmt::format("--set: {} = \"{}\" is not one of {}", field.name, text, allowed_text(field, family)));
 }
 
 }  // namespace
@@ -90,10 +84,10 @@ KernelConfigForward apply_settings(KernelConfigForward config, std::string_view 
     }
     const ConfigField& field = field_named(assignment.substr(0, equals));
     if (!given.insert(field.name).second) throw UsageError(fmt::format("--set: {} is given twice", field.name));
-    field.set(config, field_value(field, assignment.substr(equals + 1)));
+    field.set(config, field_value(field, assignment.substr(equals + 1), config.family));
   }
   const bool split_may_not_fit = given.contains("BLOCK_M") || given.contains("BLOCK_N") || given.contains("warps");
-  if (split_may_not_fit && !given.contains("warps_m")) {
+  if (config.family == Family::sm80 && split_may_not_fit && !given.contains("warps_m")) {
     config.warps_m = default_warps_m(config.BLOCK_M, config.BLOCK_N, config.warps);
   }
   return config;

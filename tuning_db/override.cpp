@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "generator/support/file.hpp"
 #include "generator/support/json.hpp"
@@ -18,24 +19,26 @@ namespace {
 /// Options of a config in similar tools that have no counterpart in a family, and what to do about `true`.
 struct ForeignOption {
   std::string_view key;
-  bool must_be_false;  ///< asks for hardware that the sm80 family does not use
-  std::string_view note;
+  bool not_sm80;                                    ///< asks for hardware that the sm80 family does not use
+  std::array<std::string_view, family_count> note;  ///< by family
 };
+constexpr std::string_view one_loop = "tiles are always handed out by one persistent loop";
 constexpr std::array<ForeignOption, 4> foreign_options = {{
-    {"use_tma_load_w", true, "the sm80 family loads with cp.async, not TMA"},
-    {"use_tma_load_x", true, "the sm80 family loads with cp.async, not TMA"},
-    {"use_tma_store", true, "the sm80 family stores without TMA"},
-    {"flatten", false, "tiles are always handed out by one persistent loop"},
+    {"use_tma_load_w", true, {"the sm80 family loads with cp.async, not TMA", "the sm90 family always loads weights with TMA"}},
+    {"use_tma_load_x", true, {"the sm80 family loads with cp.async, not TMA", "in the sm90 family gather decides"}},
+    {"use_tma_store", true, {"the sm80 family stores without TMA", "in the sm90 family the permutation decides"}},
+    {"flatten", false, {one_loop, one_loop}},
 }};
 
-/// Accepts an option without meaning here, with a note; throws when it asks for what this family cannot do.
-bool take_foreign_option(const std::string& key, const JsonView& value, std::vector<std::string>& notes) {
+/// Accepts an option without meaning here, with a note; throws when it asks for what the family cannot do.
+bool take_foreign_option(const std::string& key, const JsonView& value, Family family, std::vector<std::string>& notes) {
   const auto option = std::find_if(foreign_options.begin(), foreign_options.end(), [&](const auto& o) { return o.key == key; });
   if (option == foreign_options.end()) return false;
-  if (value.boolean() && option->must_be_false) {
-    value.fail(fmt::format("true is not allowed with family sm80: {}; allowed: false", option->note));
+  const std::string_view note = option->note[static_cast<size_t>(family)];
+  if (value.boolean() && option->not_sm80 && family == Family::sm80) {
+    value.fail(fmt::format("true is not allowed with family sm80: {}; allowed: false", note));
   }
-  notes.push_back(fmt::format("{}: ignored: {}", value.where(), option->note));
+  notes.push_back(fmt::format("{}: ignored: {}", value.where(), note));
   return true;
 }
 
@@ -44,48 +47,49 @@ bool spells(const ConfigField& field, std::string_view key) {
 }
 
 std::string known_keys() {
-  std::string keys;
-  for (const ConfigField& field : forward_fields()) keys += fmt::format("{}, ", field.name);
-  for (const ForeignOption& option : foreign_options) keys += fmt::format("{}, ", option.key);
-  return keys + "permute_x, permute_y, fuse_mul_post";
+  std::vector<std::string_view> keys;
+  for (const ConfigField& field : forward_fields()) keys.push_back(field.name);
+  for (const ForeignOption& option : foreign_options) keys.push_back(option.key);
+  for (const ProblemFlag& flag : problem_flags()) keys.push_back(flag.name);
+  return fmt::format("{}", fmt::join(keys, ", "));
+}
+
+Family family_of(const JsonView& object) {
+  const auto family = object.find("family");
+  return family ? family_from(*family) : Family::sm80;
 }
 
 OverrideConfig config_override(const JsonView& object, std::vector<std::string>& notes) {
   OverrideConfig result;
   result.where = object.where();
-  const std::array<std::pair<std::string_view, std::optional<bool>*>, 3> problem_flags = {
-      {{"permute_x", &result.permute_x}, {"permute_y", &result.permute_y}, {"fuse_mul_post", &result.fuse_mul_post}}};
+  const Family family = family_of(object);
+  result.config = first_config(family);
+  const auto fields = forward_fields();
+  const auto flags = problem_flags();
   std::set<std::string_view> given;
   for (const auto& member : object.members()) {
     const std::string& key = member.first;
     const JsonView& value = member.second;
-    const auto fields = forward_fields();
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const ConfigField& f) { return spells(f, key); });
-    const auto flag = std::find_if(problem_flags.begin(), problem_flags.end(), [&](const auto& f) { return f.first == key; });
+    const auto flag = std::find_if(flags.begin(), flags.end(), [&](const ProblemFlag& f) { return f.name == key; });
     if (field != fields.end()) {
       if (!given.insert(field->name).second) value.fail(fmt::format("{} is given twice, in two spellings", field->name));
-      field->set(result.config, config_value_from(*field, value));
-    } else if (flag != problem_flags.end()) {
-      *flag->second = value.boolean();
-    } else if (!take_foreign_option(key, value, notes)) {
+      field->set(result.config, config_value_from(*field, value, family));
+    } else if (flag != flags.end()) {
+      result.flags[key] = value.boolean();
+    } else if (!take_foreign_option(key, value, family, notes)) {
       value.fail(fmt::format("unknown key; allowed: {}", known_keys()));
     }
   }
-  for (const ConfigField& field : forward_fields()) {
+  for (const ConfigField& field : fields) {
     if (field.required && !given.contains(field.name)) {
-      object.fail(fmt::format("{} is missing; allowed: {}", field.name, fmt::join(field.allowed, ", ")));
+      object.fail(fmt::format("{} is missing; allowed: {}", field.name, allowed_text(field, family)));
     }
   }
-  if (!given.contains("warps_m")) {
+  if (family == Family::sm80 && !given.contains("warps_m")) {
     result.config.warps_m = default_warps_m(result.config.BLOCK_M, result.config.BLOCK_N, result.config.warps);
   }
   return result;
-}
-
-void require_equal(const OverrideConfig& config, std::string_view key, std::optional<bool> wanted, bool actual) {
-  if (!wanted || *wanted == actual) return;
-  throw UsageError(fmt::format("{}.{}: {} but the problem has {}; allowed: {} (or leave the key out)", config.where, key, *wanted,
-                               actual, actual));
 }
 
 }  // namespace
@@ -121,9 +125,13 @@ std::optional<KernelConfigForward> select(const Override& file, const Problem& p
   const std::optional<OverrideConfig>& own = problem.gemm == Gemm::gate_up ? file.gate_up : file.down;
   const std::optional<OverrideConfig>& chosen = own ? own : file.forward;
   if (!chosen) return std::nullopt;
-  require_equal(*chosen, "permute_x", chosen->permute_x, problem.permute_x);
-  require_equal(*chosen, "permute_y", chosen->permute_y, problem.permute_y);
-  require_equal(*chosen, "fuse_mul_post", chosen->fuse_mul_post, problem.fuse_mul_post);
+  for (const ProblemFlag& flag : problem_flags()) {
+    const auto wanted = chosen->flags.find(std::string(flag.name));
+    const bool actual = problem.*flag.member;
+    if (wanted == chosen->flags.end() || wanted->second == actual) continue;
+    throw UsageError(fmt::format("{}.{}: {} but the problem has {}; allowed: {} (or leave the key out)", chosen->where, flag.name,
+                                 wanted->second, actual, actual));
+  }
   return chosen->config;
 }
 

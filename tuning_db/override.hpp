@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,10 +17,8 @@ namespace moe_tune {
 struct OverrideConfig {
   std::string where;  ///< "<file>: forward.gate_up", for messages
   KernelConfigForward config;
-  /// What the file says of the problem; select() compares it.
-  std::optional<bool> permute_x;
-  std::optional<bool> permute_y;
-  std::optional<bool> fuse_mul_post;
+  /// What the file says of the problem, by the names of problem_flags(); select() compares it.
+  std::map<std::string, bool> flags;
 
   bool operator==(const OverrideConfig&) const = default;
 };
@@ -40,8 +39,8 @@ Override parse_override(std::string_view text, std::string source_name);
 /// parse_override of a file; throws EnvironmentError when it cannot be read.
 Override read_override(const std::filesystem::path& path);
 
-/// The config for the problem; none when the file says nothing about its GEMM. Throws UsageError when the file's permute_x,
-/// permute_y or fuse_mul_post differ from the problem's. Constraints that tie config and problem are the caller's to check.
+/// The config for the problem; none when the file says nothing about its GEMM. Throws UsageError when a flag of
+/// the file differs from the problem's. Constraints that tie config and problem are the caller's to check.
 std::optional<KernelConfigForward> select(const Override& file, const Problem& problem);
 
 }  // namespace moe_tune

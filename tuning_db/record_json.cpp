@@ -55,26 +55,41 @@ std::pair<int, int> capability_from(const JsonView& view) {
   return {digits(whole.substr(0, dot)), digits(whole.substr(std::min(dot + 1, text.size())))};
 }
 
+/// A family writes the fields that it has a choice of, so that a record of sm80 has the bytes from before there was sm90.
+bool is_written(const ConfigField& field, Family family) {
+  return field.get == forward_fields().front().get || field.allowed(family).size() > 1;
+}
+
 }  // namespace
 
-int config_value_from(const ConfigField& field, const JsonView& view) {
+int config_value_from(const ConfigField& field, const JsonView& view, Family family) {
   if (!field.spelling.empty()) {
     const std::string text = view.string();
     const auto found = std::find(field.spelling.begin(), field.spelling.end(), text);
-    if (found != field.spelling.end()) return field.allowed[static_cast<size_t>(found - field.spelling.begin())];
-    view.fail(fmt::format("\"{}\" is not allowed; allowed: {}", text, fmt::join(field.spelling, ", ")));
+    const auto value = static_cast<int>(found - field.spelling.begin());
+    if (found != field.spelling.end() && field.allows(family, value)) return value;
+    view.fail(fmt::format("\"{}\" is not allowed; allowed: {}", text, allowed_text(field, family)));
   }
   const int64_t value = view.integer<int64_t>();
-  const auto found = std::find(field.allowed.begin(), field.allowed.end(), value);
-  if (found == field.allowed.end()) {
-    view.fail(fmt::format("{} is not allowed; allowed: {}", value, fmt::join(field.allowed, ", ")));
-  }
+  const auto allowed = field.allowed(family);
+  const auto found = std::find(allowed.begin(), allowed.end(), value);
+  if (found == allowed.end()) view.fail(fmt::format("{} is not allowed; allowed: {}", value, allowed_text(field, family)));
   return *found;
+}
+
+Family family_from(const JsonView& view) {
+  const std::string text = view.string();
+  const auto names = family_names();
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) view.fail(fmt::format("\"{}\" is not allowed; allowed: {}", text, fmt::join(names, ", ")));
+  return static_cast<Family>(found - names.begin());
 }
 
 Json workload_json(const Problem& problem) {
   Json fusions = Json::array();
-  if (problem.fuse_mul_post) fusions.push_back("mul_post");
+  for (const ProblemFlag& flag : problem_flags()) {
+    if (!flag.fusion.empty() && problem.*flag.member) fusions.push_back(flag.fusion);
+  }
   return {{"op", to_string(problem.op)},
           {"gemm", to_string(problem.gemm)},
           {"E", problem.E},
@@ -98,10 +113,7 @@ Problem workload_from(const JsonView& view) {
   problem.dtype = word_from(view.at("dtype"), parse_dtype);
   problem.permute_x = view.at("permute_x").boolean();
   problem.permute_y = view.at("permute_y").boolean();
-  for (const JsonView& fusion : view.at("fusions").elements()) {
-    if (fusion.string() != "mul_post") fusion.fail(fmt::format("unknown fusion \"{}\"; known: mul_post", fusion.string()));
-    problem.fuse_mul_post = true;
-  }
+  for (const JsonView& fusion : view.at("fusions").elements()) problem.*word_from(fusion, parse_fusion) = true;
   return problem;
 }
 
@@ -134,21 +146,25 @@ GeneratorId generator_from(const JsonView& view) {
 }
 
 Json config_json(const KernelConfigForward& config) {
+  if (const auto reason = reject_field_values(config)) {
+    throw UsageError(fmt::format("cannot store the config {}: {}", to_string(config), *reason));
+  }
   Json json = Json::object();
   for (const ConfigField& field : forward_fields()) {
-    const int value = field.get(config);
-    if (std::find(field.allowed.begin(), field.allowed.end(), value) == field.allowed.end()) {
-      throw UsageError(fmt::format("cannot store the config {}: {} = {} is none of {}", to_string(config), field.name, value,
-                                   fmt::join(field.allowed, ", ")));
-    }
-    json[std::string(field.name)] = field.spelling.empty() ? Json(value) : Json(field_text(field, config));
+    if (!is_written(field, config.family)) continue;
+    json[std::string(field.name)] = field.spelling.empty() ? Json(field.get(config)) : Json(field_text(field, config));
   }
   return json;
 }
 
 KernelConfigForward config_from(const JsonView& view) {
-  KernelConfigForward config;
-  for (const ConfigField& field : forward_fields()) field.set(config, config_value_from(field, view.at(field.name)));
+  KernelConfigForward config = first_config(family_from(view.at("family")));
+  for (const ConfigField& field : forward_fields()) {
+    const auto value = view.find(field.name);
+    if (value || is_written(field, config.family)) {
+      field.set(config, config_value_from(field, view.at(field.name), config.family));
+    }
+  }
   return config;
 }
 

@@ -31,7 +31,8 @@ Json search_json(const SearchSummary& search);
 Problem workload_from(const JsonView& view);
 DeviceKey device_key_from(const JsonView& view);
 GeneratorId generator_from(const JsonView& view);
-int config_value_from(const ConfigField& field, const JsonView& view);  ///< one of field.allowed, always
+Family family_from(const JsonView& view);
+int config_value_from(const ConfigField& field, const JsonView& view, Family family);  ///< one of field.allowed(family), always
 KernelConfigForward config_from(const JsonView& view);
 Routing routing_from(const JsonView& view);
 Timing timing_from(const JsonView& view);

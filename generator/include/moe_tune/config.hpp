@@ -1,8 +1,11 @@
 // How a kernel is built for a problem: a closed struct of integers and enums that can be compared, hashed and printed.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <compare>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +19,7 @@ enum class Family {
   sm80,  ///< mma.sync + ldmatrix + multistage cp.async: every GPU from sm_80 on
   sm90,  ///< wgmma + TMA, warp-specialised: Hopper (compute capability 9.0)
 };
+inline constexpr std::size_t family_count = 2;
 
 /// The order in which the tiles of one expert are handed to the persistent blocks.
 enum class TileOrder {
@@ -69,32 +73,56 @@ struct KernelConfigForward {
   auto operator<=>(const KernelConfigForward&) const = default;
 };
 
-/// One field of a config, for everything that reads or prints one: database, override files, CLI.
+/// One field of a config, for everything that reads or prints one: database, override files, CLI. What a field may be depends
+/// on the family.
 struct ConfigField {
-  std::string_view name;                       ///< the spelling that is written
-  std::span<const std::string_view> aliases;   ///< other spellings that are read
-  std::span<const int> allowed;                ///< every value of the config space; enums by their number
-  std::span<const std::string_view> spelling;  ///< for an enum: its values' names, indexed like `allowed`; else empty
+  std::string_view name;                                  ///< the spelling that is written
+  std::span<const std::string_view> aliases;              ///< other spellings that are read
+  std::array<std::span<const int>, family_count> values;  ///< every value of the config space, by family; enums by their number
+  std::span<const std::string_view> spelling;             ///< for an enum: the names of its values, indexed by them; else empty
   std::string_view help;
   bool required;  ///< an override file must give it
   int (*get)(const KernelConfigForward&);
   void (*set)(KernelConfigForward&, int);
+
+  /// The values in `family`, ascending: one where the family leaves no choice. None for a number that is no family.
+  std::span<const int> allowed(Family family) const {
+    const auto index = static_cast<std::size_t>(family);
+    return index < values.size() ? values[index] : std::span<const int>();
+  }
+  bool allows(Family family, int value) const {
+    const auto all = allowed(family);
+    return std::find(all.begin(), all.end(), value) != all.end();
+  }
 };
 
 /// Every field of KernelConfigForward, in the order in which it is printed.
 MOE_TUNE_API std::span<const ConfigField> forward_fields();
 
+/// The families' names, indexed by Family.
+MOE_TUNE_API std::span<const std::string_view> family_names();
+
+/// The config of `family` that has the first value of every field: where to start when fields are set one by one.
+MOE_TUNE_API KernelConfigForward first_config(Family family);
+
 /// The value of a field as text: an enum's name or a decimal number.
 MOE_TUNE_API std::string field_text(const ConfigField& field, const KernelConfigForward& config);
 
-/// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast".
+/// The values of a field in a family as text, separated by commas.
+MOE_TUNE_API std::string allowed_text(const ConfigField& field, Family family);
+
+/// What is wrong with the first field whose value is not in the family's config space; nothing when all are.
+MOE_TUNE_API std::optional<std::string> reject_field_values(const KernelConfigForward& config);
+
+/// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast" or
+/// "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch".
 MOE_TUNE_API std::string to_string(const KernelConfigForward& config);
 
 /// The config whose name to_string prints. Throws UsageError for any other text, and for a value outside the config space.
 MOE_TUNE_API KernelConfigForward parse_config(std::string_view name);
 
-/// The default split of warps along BLOCK_M when a config does not say: of those that leave each warp whole groups of 16 rows
-/// and 32 columns, the one with the squarest warp tile; 1 when there is none.
+/// The default split of warps along BLOCK_M when an sm80 config does not say: of those that leave each warp whole groups of 16
+/// rows and 32 columns, the one with the squarest warp tile; 1 when there is none.
 MOE_TUNE_API int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
 
 struct MOE_TUNE_API ConfigHash {

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,16 @@ struct Problem {
   auto operator<=>(const Problem&) const = default;
 };
 
+/// One yes or no of a problem, for everything that reads or prints them all.
+struct ProblemFlag {
+  std::string_view name;    ///< e.g. "fuse_swiglu"
+  std::string_view fusion;  ///< its name among fusions, e.g. "swiglu"; empty for a permutation
+  bool Problem::*member;
+};
+
+/// permute_x, permute_y and the fusions, in the order of the members.
+MOE_TUNE_API std::span<const ProblemFlag> problem_flags();
+
 /// Throws UsageError naming the field, its value and what is allowed.
 MOE_TUNE_API void validate(const Problem& problem);
 
@@ -46,6 +57,8 @@ MOE_TUNE_API std::string_view to_string(Gemm gemm);
 MOE_TUNE_API DType parse_dtype(std::string_view text);
 MOE_TUNE_API Op parse_op(std::string_view text);
 MOE_TUNE_API Gemm parse_gemm(std::string_view text);
+/// The flag of a fusion by its name among fusions: mul_post, mul_pre, swiglu, keep_pre_activation.
+MOE_TUNE_API bool Problem::*parse_fusion(std::string_view text);
 
 /// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
 MOE_TUNE_API std::string describe(const Problem& problem);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <iterator>
 #include <set>
 #include <unordered_set>
 
@@ -21,6 +22,9 @@ const ConfigField& field(std::string_view name) {
   return *found;
 }
 
+constexpr Family families[] = {Family::sm80, Family::sm90};
+static_assert(std::size(families) == family_count);
+
 std::vector<KernelConfigForward> space() { return config_space(test::qwen3_gate_up(), find_device("h200")); }
 
 }  // namespace
@@ -29,17 +33,19 @@ TEST_CASE("Setting every field of the table changes every member") {
   KernelConfigForward config;
   for (const ConfigField& f : forward_fields()) {
     const KernelConfigForward before = config;
-    if (f.allowed.size() == 1) continue;  // family: nothing to change it to
-    const int other = *std::find_if(f.allowed.begin(), f.allowed.end(), [&](int value) { return value != f.get(before); });
-    f.set(config, other);
+    const auto allowed = f.allowed(Family::sm90);
+    const auto other = std::find_if(allowed.begin(), allowed.end(), [&](int value) { return value != f.get(before); });
+    REQUIRE(other != allowed.end());
+    f.set(config, *other);
     INFO(f.name);
     CHECK(config != before);
-    CHECK(f.get(config) == other);
+    CHECK(f.get(config) == *other);
   }
   // A member without a field still has its default and shows here; a member that is missing here does not compile.
   const KernelConfigForward defaults;
-  const auto& [family, block_m, block_n, block_k, warps, warps_m, stages, ctas_per_sm, tile_order] = config;
-  CHECK(family == Family::sm80);
+  const auto& [family, block_m, block_n, block_k, warps, warps_m, stages, ctas_per_sm, tile_order, mma_m, schedule, cluster,
+               tile_source, gather] = config;
+  CHECK(family != defaults.family);
   CHECK(block_m != defaults.BLOCK_M);
   CHECK(block_n != defaults.BLOCK_N);
   CHECK(block_k != defaults.BLOCK_K);
@@ -48,6 +54,11 @@ TEST_CASE("Setting every field of the table changes every member") {
   CHECK(stages != defaults.stages);
   CHECK(ctas_per_sm != defaults.ctas_per_sm);
   CHECK(tile_order != defaults.tile_order);
+  CHECK(mma_m != defaults.mma_m);
+  CHECK(schedule != defaults.schedule);
+  CHECK(cluster != defaults.cluster);
+  CHECK(tile_source != defaults.tile_source);
+  CHECK(gather != defaults.gather);
 }
 
 TEST_CASE("The table is consistent: unique names, sorted values, a spelling for each enum value, the default allowed") {
@@ -56,11 +67,61 @@ TEST_CASE("The table is consistent: unique names, sorted values, a spelling for 
     INFO(f.name);
     CHECK(names.insert(f.name).second);
     for (const std::string_view alias : f.aliases) CHECK(names.insert(alias).second);
-    CHECK(std::is_sorted(f.allowed.begin(), f.allowed.end()));
-    CHECK((f.spelling.empty() || f.spelling.size() == f.allowed.size()));
-    CHECK(std::count(f.allowed.begin(), f.allowed.end(), f.get(KernelConfigForward{})) == 1);
+    std::set<int> values;
+    for (const Family family : families) {
+      const auto allowed = f.allowed(family);
+      REQUIRE_FALSE(allowed.empty());
+      CHECK(std::is_sorted(allowed.begin(), allowed.end()));
+      CHECK(std::adjacent_find(allowed.begin(), allowed.end()) == allowed.end());
+      values.insert(allowed.begin(), allowed.end());
+      for (const int value : allowed) CHECK(f.allows(family, value));
+      CHECK_FALSE(f.allows(family, -1));
+      CHECK_FALSE(f.allows(family, INT_MAX));
+    }
+    CHECK((f.spelling.empty() || f.spelling.size() == values.size()));
+    CHECK((f.spelling.empty() || (*values.begin() == 0 && *values.rbegin() == static_cast<int>(values.size()) - 1)));
+    CHECK(f.allows(Family::sm80, f.get(KernelConfigForward{})));
+    CHECK(f.allowed(static_cast<Family>(family_count)).empty());
     CHECK_FALSE(f.help.empty());
   }
+}
+
+TEST_CASE("The fields of sm90 have one value in sm80, the default; the family has its own") {
+  for (const ConfigField& f : forward_fields()) {
+    INFO(f.name);
+    const bool of_sm90 = f.name == "mma_m" || f.name == "schedule" || f.name == "cluster" || f.name == "tile_source" ||
+                         f.name == "gather" || f.name == "family";
+    CHECK((f.allowed(Family::sm80).size() == 1) == of_sm90);
+    if (of_sm90) CHECK(f.allowed(Family::sm80).front() == f.get(KernelConfigForward{}));
+  }
+  CHECK(field("family").allowed(Family::sm90).front() == static_cast<int>(Family::sm90));
+}
+
+TEST_CASE("The first config of a family has values of it alone") {
+  for (const Family family : families) {
+    const KernelConfigForward first = first_config(family);
+    CHECK(first.family == family);
+    CHECK_FALSE(reject_field_values(first));
+  }
+}
+
+TEST_CASE("A value outside its family's space is refused with those that are in it") {
+  CHECK_FALSE(reject_field_values({}));
+  KernelConfigForward config;
+  config.mma_m = MmaM::weights;
+  CHECK(reject_field_values(config) == "mma_m = weights is not one of tokens in family sm80");
+  config.family = Family::sm90;
+  config.BLOCK_N = 96;
+  CHECK(reject_field_values(config) == "BLOCK_N = 96 is not one of 64, 128, 192, 256 in family sm90");
+  config.BLOCK_N = 128;
+  CHECK(reject_field_values(config) == "warps = 4 is not one of 8, 12 in family sm90");
+  config.warps = 8;
+  config.warps_m = 1;
+  CHECK_FALSE(reject_field_values(config));
+  config.gather = static_cast<Gather>(2);
+  CHECK(reject_field_values(config) == "gather = 2 is not one of dispatch, in_kernel in family sm90");
+  config.family = static_cast<Family>(7);
+  CHECK(reject_field_values(config) == "family = 7 is not one of sm80, sm90");
 }
 
 TEST_CASE("field_text() prints numbers and the names of enum values") {
@@ -70,12 +131,29 @@ TEST_CASE("field_text() prints numbers and the names of enum values") {
   CHECK(field_text(field("stages"), config) == "7");
   CHECK(field_text(field("tile_order"), config) == "n_fastest");
   CHECK(field_text(field("family"), config) == "sm80");
+  config.gather = Gather::in_kernel;
+  CHECK(field_text(field("gather"), config) == "in_kernel");
+  config.gather = static_cast<Gather>(-1);
+  CHECK(field_text(field("gather"), config) == "-1");
+}
+
+TEST_CASE("allowed_text() lists a family's values") {
+  CHECK(allowed_text(field("BLOCK_K"), Family::sm80) == "32, 64, 128");
+  CHECK(allowed_text(field("BLOCK_K"), Family::sm90) == "64, 128");
+  CHECK(allowed_text(field("schedule"), Family::sm80) == "cooperative");
+  CHECK(allowed_text(field("schedule"), Family::sm90) == "cooperative, ping_pong");
 }
 
 TEST_CASE("A config's name") {
   CHECK(to_string(KernelConfigForward{}) == "sm80_128x128x64_w4m2_s3_c1_mfast");
   CHECK(to_string(KernelConfigForward{Family::sm80, 16, 32, 128, 8, 1, 5, 4, TileOrder::n_fastest}) ==
         "sm80_16x32x128_w8m1_s5_c4_nfast");
+  KernelConfigForward config = first_config(Family::sm90);
+  CHECK(to_string(config) == "sm90_16x64x64_tokens_coop_w8_s2_c1_x1_static_mfast_dispatch");
+  config = {
+      Family::sm90,     192, 128, 64, 12, 1, 4, 1, TileOrder::n_fastest, MmaM::weights, Schedule::ping_pong, 2, TileSource::queue,
+      Gather::in_kernel};
+  CHECK(to_string(config) == "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_nfast_inkernel");
 }
 
 TEST_CASE("No two configs of the space share a name, and hardly any two a hash") {
@@ -95,13 +173,18 @@ TEST_CASE("Equal configs have equal hashes, each field enters the hash") {
   CHECK(ConfigHash{}(KernelConfigForward{}) == ConfigHash{}(KernelConfigForward{}));
   for (const ConfigField& f : forward_fields()) {
     std::set<std::size_t> hashes;
-    for (const int value : f.allowed) {
-      KernelConfigForward config;
-      f.set(config, value);
-      hashes.insert(ConfigHash{}(config));
+    std::set<int> values;
+    for (const Family family : families) {
+      for (const int value : f.allowed(family)) {
+        KernelConfigForward config;
+        f.set(config, value);
+        hashes.insert(ConfigHash{}(config));
+        values.insert(value);
+      }
     }
     INFO(f.name);
-    CHECK(hashes.size() == f.allowed.size());
+    CHECK(values.size() >= 2);
+    CHECK(hashes.size() == values.size());
   }
 }
 
@@ -117,9 +200,9 @@ TEST_CASE("The default split of warps") {
 }
 
 TEST_CASE("The default split leaves each warp whole groups of 16 rows and 32 columns where any split does") {
-  for (const int block_m : field("BLOCK_M").allowed) {
-    for (const int block_n : field("BLOCK_N").allowed) {
-      for (const int warps : field("warps").allowed) {
+  for (const int block_m : field("BLOCK_M").allowed(Family::sm80)) {
+    for (const int block_n : field("BLOCK_N").allowed(Family::sm80)) {
+      for (const int warps : field("warps").allowed(Family::sm80)) {
         const int chosen = default_warps_m(block_m, block_n, warps);
         const auto fits = [&](int warps_m) { return block_m % (16 * warps_m) == 0 && block_n % (32 * (warps / warps_m)) == 0; };
         bool any = false;

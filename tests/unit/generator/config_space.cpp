@@ -11,23 +11,23 @@ using namespace moe_tune;
 
 namespace {
 
-std::size_t product_size() {
+std::size_t product_size(Family family) {
   std::size_t size = 1;
-  for (const ConfigField& field : forward_fields()) size *= field.allowed.size();
+  for (const ConfigField& field : forward_fields()) size *= field.allowed(family).size();
   return size;
 }
 
 }  // namespace
 
-TEST_CASE("The space and the rejected configs are the whole product, each config once") {
-  const auto [problem, key] = GENERATE(table<Problem, std::string>({
-      {test::qwen3_gate_up(), "h200"},
-      {test::smallest_problem(), "rtx4090"},
+TEST_CASE("The space and the rejected configs are the products of the device's families, each config once") {
+  const auto [problem, key, size] = GENERATE(table<Problem, std::string, std::size_t>({
+      {test::qwen3_gate_up(), "h200", product_size(Family::sm80) + product_size(Family::sm90)},
+      {test::smallest_problem(), "rtx4090", product_size(Family::sm80)},
   }));
   const DeviceDescription& device = find_device(key);
   const auto accepted = config_space(problem, device);
   const auto rejected = rejected_configs(problem, device);
-  CHECK(accepted.size() + rejected.size() == product_size());
+  CHECK(accepted.size() + rejected.size() == size);
 
   std::set<KernelConfigForward> all(accepted.begin(), accepted.end());
   CHECK(all.size() == accepted.size());
@@ -36,7 +36,7 @@ TEST_CASE("The space and the rejected configs are the whole product, each config
     all.insert(r.config);
     without_reason += r.reason.empty();
   }
-  CHECK(all.size() == product_size());
+  CHECK(all.size() == size);
   CHECK(without_reason == 0);
 }
 
@@ -62,6 +62,27 @@ TEST_CASE("A smaller device has a smaller space, contained in the larger one's")
   std::size_t outside = 0;
   for (const KernelConfigForward& config : small) outside += !in_large.contains(config);
   CHECK(outside == 0);
+}
+
+TEST_CASE("Families are of use where they run: sm90 on compute capability 9.0 alone, sm80 everywhere") {
+  const Problem problem = test::qwen3_gate_up();
+  for (const DeviceDescription& device : known_devices()) {
+    std::set<Family> found;
+    for (const KernelConfigForward& config : config_space(problem, device)) found.insert(config.family);
+    INFO(device.key);
+    CHECK(found == (device.compute_capability() == 90 ? std::set{Family::sm80, Family::sm90} : std::set{Family::sm80}));
+  }
+}
+
+TEST_CASE("What the sm80 epilogue lacks is served by sm90 alone") {
+  Problem problem = test::qwen3_gate_up();
+  problem.fuse_swiglu = true;
+  CHECK(config_space(problem, find_device("a100")).empty());
+  const auto space = config_space(problem, find_device("h200"));
+  CHECK(space.size() > 20);
+  for (const KernelConfigForward& config : space) {
+    if (config.family != Family::sm90) FAIL(to_string(config));
+  }
 }
 
 TEST_CASE("The order of a space is fixed: that of the fields' values") {

@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "generator/family_constraints.hpp"
+
+namespace moe_tune::sm90 {
+
+namespace {
+
+constexpr int most_accumulators = 192;  // per thread, of 255 registers
+constexpr int registers_beside = 40;    // of a consumer: descriptors, addresses, barriers, the tile
+constexpr int moved_registers = 232;    // that setmaxnreg gives two consumer warpgroups
+constexpr int moved_registers_gathering = 224;
+constexpr int mma_rows = 64;         // of the M side
+constexpr int swizzle_columns = 64;  // of a 128-byte line
+
+int round_up(int value, int grain) { return (value + grain - 1) / grain * grain; }
+
+int consumers(const KernelConfigForward& c) { return c.warps / 4 - 1; }
+
+/// Consumer warpgroups that share a tile.
+int consumers_of_tile(const KernelConfigForward& c) { return c.schedule == Schedule::cooperative ? consumers(c) : 1; }
+
+int accumulators(const KernelConfigForward& c) { return c.BLOCK_M * c.BLOCK_N / (128 * consumers_of_tile(c)); }
+
+int stage_bytes(const Problem& p, const KernelConfigForward& c) {
+  return (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * element_bytes(p.dtype);
+}
+
+std::optional<std::string> reject_roles(const Problem& p, const KernelConfigForward& c) {
+  if (c.schedule == Schedule::ping_pong && consumers(c) != 2) {
+    return fmt::format("ping_pong needs two consumer warpgroups: warps = 12, not {}", c.warps);
+  }
+  if (consumers(c) == 2 && c.ctas_per_sm > 1) {
+    return fmt::format("two consumer warpgroups take all registers of an SM: ctas_per_sm = 1 with warps = 12, not {}",
+                       c.ctas_per_sm);
+  }
+  if (c.gather == Gather::in_kernel && !p.permute_x) {
+    return std::string("without permute_x there is nothing to gather: gather is dispatch then, which does nothing");
+  }
+  if (c.cluster > 1) {
+    if (c.gather == Gather::in_kernel)
+      return std::string("rows that are gathered in the kernel cannot be multicast to a cluster");
+    if (c.ctas_per_sm > 1) return fmt::format("a cluster needs ctas_per_sm = 1, not {}", c.ctas_per_sm);
+    if (const int tiles = (p.N + c.BLOCK_N - 1) / c.BLOCK_N; tiles % c.cluster != 0) {
+      return fmt::format("N = {} has {} tiles of {} columns: a cluster of {} needs a multiple of it", p.N, tiles, c.BLOCK_N,
+                         c.cluster);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> reject_tile(const Problem& p, const KernelConfigForward& c) {
+  const bool swapped = c.mma_m == MmaM::weights;
+  const int m_side = swapped ? c.BLOCK_N : c.BLOCK_M;
+  const int sharing = consumers_of_tile(c);
+  if (m_side % (mma_rows * sharing) != 0) {
+    return fmt::format(
+        "{} = {} on the MMA's M side is no multiple of {} x 64: each consumer warpgroup of a tile has whole blocks of 64",
+        swapped ? "BLOCK_N" : "BLOCK_M", m_side, sharing);
+  }
+  if (p.fuse_swiglu) {
+    const int columns = swapped ? c.BLOCK_N / sharing : c.BLOCK_N;
+    if (columns % (2 * swizzle_columns) != 0) {
+      return fmt::format(
+          "fuse_swiglu needs blocks of 64 gate and of 64 up columns in each consumer; {} columns are no multiple of 128",
+          columns);
+    }
+  }
+  if (accumulators(c) > most_accumulators) {
+    return fmt::format("{} accumulators per thread (limit {}): a tile of {}x{} is too large for {} consumer warpgroup{}",
+                       accumulators(c), most_accumulators, c.BLOCK_M, c.BLOCK_N, sharing, sharing == 1 ? "" : "s");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> reject_ring(const Problem& p, const KernelConfigForward& c) {
+  if (c.BLOCK_K > round_up(p.K, swizzle_columns)) {
+    return fmt::format("K = {} fits one k-block of {}: a longer one would only copy zeros", p.K, round_up(p.K, swizzle_columns));
+  }
+  // Producers run ahead into the next tile, so that stages past a tile's k-blocks are of use.
+  const int in_flight = c.ctas_per_sm * (c.stages - 1) * stage_bytes(p, c);
+  if (in_flight < min_bytes_in_flight) {
+    return fmt::format("{} bytes in flight per SM cannot hide the latency of memory (at least {}): more stages or blocks per SM",
+                       in_flight, min_bytes_in_flight);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
+  const int staged_columns = p.fuse_swiglu && !p.keep_pre_activation ? c.BLOCK_N / 2 : c.BLOCK_N;
+  const int staging = c.BLOCK_M * staged_columns * element_bytes(p.dtype);
+  // Every consumer has a table of the rows that it stores: all of a tile's, but for cooperative ones that split them.
+  const int tables = c.mma_m == MmaM::tokens && c.schedule == Schedule::cooperative ? 1 : consumers(c);
+  const int row_tables = p.permute_y || p.fuse_mul_pre ? tables * c.BLOCK_M * 8 : 0;
+  const int gathered = p.permute_x && c.gather == Gather::in_kernel ? 4 * c.BLOCK_M : 0;
+  const int prefix_sums = round_up(8 * (p.E + 1), 16);
+  constexpr int tile_slots = 64 + 64;
+  const int barriers = 16 * c.stages + 32;
+  return c.stages * stage_bytes(p, c) + staging + row_tables + gathered + prefix_sums + tile_slots + barriers;
+}
+
+int register_estimate(const KernelConfigForward& c) { return accumulators(c) + registers_beside; }
+
+int registers_available(const KernelConfigForward& c, int even_share) {
+  if (consumers(c) == 1) return even_share;
+  return c.gather == Gather::in_kernel ? moved_registers_gathering : moved_registers;
+}
+
+std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c) {
+  if (auto reason = reject_roles(p, c)) return reason;
+  if (auto reason = reject_tile(p, c)) return reason;
+  return reject_ring(p, c);
+}
+
+}  // namespace moe_tune::sm90
