@@ -106,4 +106,6 @@ std::string_view generator_version() { return "1"; }
 
 std::string source_hash(Family family) { return hash_hex(inline_template(root_template(family))); }
 
+std::array<std::string, family_count> source_hashes() { return {source_hash(Family::sm80), source_hash(Family::sm90)}; }
+
 }  // namespace moe_tune

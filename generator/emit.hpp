@@ -1,6 +1,7 @@
 // From a problem and a config to one self-contained CUDA source.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "moe_tune/config.hpp"
@@ -35,5 +36,6 @@ std::string_view generator_version();
 
 /// Hash of the templates that a kernel of `family` is made of: the other half of an entry's staleness.
 std::string source_hash(Family family);
+std::array<std::string, family_count> source_hashes();  ///< by family
 
 }  // namespace moe_tune

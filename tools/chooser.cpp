@@ -6,6 +6,7 @@
 
 #include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
+#include "generator/emit.hpp"
 #include "generator/heuristics.hpp"
 #include "generator/support/log.hpp"
 #include "moe_tune/error.hpp"
@@ -27,7 +28,7 @@ LookupRequest Chooser::request(const Problem& problem) const {
   LookupRequest request;
   request.problem = problem;
   request.device = target_.env.key;
-  request.source_hash = current_generator(Family::sm80).source_hash;
+  request.source_hashes = source_hashes();
   request.nvrtc = target_.env.nvrtc;
   request.heuristic = [this, problem](std::int64_t tokens) { return default_config(problem, tokens, target_.device); };
   request.in_space = [this, problem](const KernelConfigForward& config) {

@@ -18,7 +18,8 @@ constexpr int64_t max_tokens = std::numeric_limits<int64_t>::max();
 constexpr int64_t max_power_of_two = int64_t{1} << 62;
 
 bool is_stale(const Entry& entry, const LookupRequest& request) {
-  return entry.gen.source_hash != request.source_hash || entry.env.nvrtc != request.nvrtc;
+  const std::string& today = request.source_hashes[static_cast<size_t>(entry.config.family)];
+  return entry.gen.source_hash != today || entry.env.nvrtc != request.nvrtc;
 }
 
 /// Within a factor of two of where the entry was measured.

@@ -1,6 +1,7 @@
 // Which config to use, and why: override > measured for this range > measured nearby > predicted > heuristic.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -29,7 +30,8 @@ std::string_view to_string(Grade grade);
 struct LookupRequest {
   Problem problem;
   DeviceKey device;
-  std::string source_hash;                  ///< of the generator today; another one in an entry makes it stale
+  /// Of the generator today, by family; another one than that of its config's family makes an entry stale.
+  std::array<std::string, family_count> source_hashes;
   std::string nvrtc;                        ///< version of the compiler today; the same
   const Override* override_file = nullptr;  ///< not owned; may be null
   /// The default for a token count. Asked at powers of two only, so that a Ladder has few rungs.

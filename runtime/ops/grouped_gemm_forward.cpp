@@ -85,13 +85,13 @@ struct GroupedGemmForward::State {
     request.problem = problem;
     request.device = {device.info().name, device.info().cc_major, device.info().cc_minor, device.info().sm_count,
                       device.info().mig};
-    request.source_hash = source_hash(Family::sm80);
+    request.source_hashes = source_hashes();
     request.nvrtc = to_string(nvrtc().version());
     request.heuristic = [&](std::int64_t tokens) { return default_config(problem, tokens, description); };
     request.in_space = [&](const KernelConfigForward& candidate) { return in_config_space(problem, candidate, description); };
     if (config) {
       manual.source = "the config given in code";
-      manual.forward = OverrideConfig{manual.source, *config, {}, {}, {}};
+      manual.forward = OverrideConfig{manual.source, *config, {}};
       request.override_file = &manual;
     } else if (library.override_file) {
       request.override_file = &*library.override_file;

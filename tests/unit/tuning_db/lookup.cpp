@@ -18,7 +18,7 @@ LookupRequest sample_request() {
   LookupRequest request;
   request.problem = test::sample_problem();
   request.device = test::sample_environment().key;
-  request.source_hash = "0123abcd";
+  request.source_hashes = {"0123abcd", "4567cdef"};
   request.nvrtc = "13.0.48";
   request.heuristic = [](int64_t tokens) { return test::sample_config(tokens <= 64 ? 16 : 128); };
   request.in_space = [](const KernelConfigForward&) { return true; };
@@ -74,7 +74,7 @@ TEST_CASE("an override goes before everything", "[lookup]") {
   LookupRequest request = sample_request();
   Override file;
   file.source = "o.json";
-  file.forward = OverrideConfig{"o.json: forward", test::sample_config(256), {}, {}, {}};
+  file.forward = OverrideConfig{"o.json: forward", test::sample_config(256), {}};
   request.override_file = &file;
   const Choice choice = lookup({sample_entry()}, request, 1000);
   CHECK(choice.grade == Grade::override_file);
