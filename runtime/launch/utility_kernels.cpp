@@ -32,7 +32,9 @@ void launch(CUfunction function, int blocks, int threads, CUstream stream, Args.
                           parameters, nullptr);
 }
 
-abi::ForwardShape shape_of(const Problem& p) { return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post}; }
+abi::ForwardShape shape_of(const Problem& p) {
+  return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post, p.fuse_mul_pre, p.fuse_swiglu};
+}
 
 /// The error whose square a kernel stored as bits.
 double error_of(unsigned squared_bits) { return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits))); }
@@ -65,7 +67,7 @@ void UtilityKernels::reference_forward(const Problem& problem, const abi::Groupe
   if (args.M == 0) return;
   // Groups of rows hold rows of one expert; every expert may end with a group that is not full.
   const std::int64_t groups = args.M / abi::reference_rows + problem.E;
-  const std::int64_t column_blocks = blocks_for(problem.N, abi::reference_threads);
+  const std::int64_t column_blocks = blocks_for(output_columns(problem), abi::reference_threads);
   const int blocks = narrow<int>(checked_mul(groups, column_blocks, "blocks of the reference"), "blocks of the reference");
   launch(of(problem.dtype).reference_forward, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
 }
@@ -83,6 +85,7 @@ Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGem
   abi::ComparisonArgs compare_args = {};
   compare_args.shape = shape_of(problem);
   compare_args.gemm = args;
+  compare_args.columns = output_columns(problem);
   compare_args.reference = reinterpret_cast<const float*>(reference);
   compare_args.tolerance_squared = static_cast<float>(row_tolerance * row_tolerance);
   compare_args.defined = static_cast<unsigned char*>(defined.get());

@@ -27,8 +27,8 @@ class UtilityKernels {
   /// runtime/reference/random.hpp computes the same bits. `target` is 16-byte aligned.
   void fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed, CUstream stream) const;
 
-  /// The reference: `reference` is (M, N) float32, indexed like y. It shares no code with the measured kernels. Rows that the
-  /// problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had. Sets no status bits.
+  /// The reference: `reference` is (M, columns of y) float32, indexed like y. It shares no code with the measured kernels. Rows
+  /// that the problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had. Sets no status bits.
   void reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, CUstream stream) const;
 
   /// Compares y (args.y, with its row stride) with the reference on the rows that the problem defines and waits for the result.

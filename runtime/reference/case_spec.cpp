@@ -14,10 +14,10 @@ std::vector<std::int64_t> widen(const std::vector<int>& values) { return {values
 }  // namespace
 
 std::string CaseSpec::describe() const {
-  return fmt::format("{} T={} sum(m_sizes)={} of M={} m_sizes:{} gather:{} padding x {} w {} {} y {}",
+  return fmt::format("{} T={} sum(m_sizes)={} of M={} m_sizes:{} gather:{} padding x {} w {} {} y {} pre_activation {}",
                      moe_tune::describe(problem), tokens, std::accumulate(m_sizes.begin(), m_sizes.end(), std::int64_t{0}), M(),
                      m_sizes_64 ? "int64" : "int32", gather_indices_64 ? "int64" : "int32", x_padding, w_row_padding,
-                     w_expert_padding, y_padding);
+                     w_expert_padding, y_padding, pre_activation_padding);
 }
 
 CaseSpec routed_case(const Problem& problem, int tokens, const RoutingSpec& routing) {

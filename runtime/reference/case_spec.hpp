@@ -19,10 +19,11 @@ struct CaseSpec {
   bool m_sizes_64 = false;
   bool gather_indices_64 = false;
   bool topk_weights_f32 = true;
-  int x_padding = 0;         ///< elements between two rows of x; a multiple of 8
-  int w_row_padding = 0;     ///< elements between two rows of w; a multiple of 8; needs WeightLayout::strided
-  int w_expert_padding = 0;  ///< elements between two experts' weights; a multiple of 8
-  int y_padding = 0;         ///< elements between two rows of y; a multiple of 8
+  int x_padding = 0;               ///< elements between two rows of x; a multiple of 8
+  int w_row_padding = 0;           ///< elements between two rows of w; a multiple of 8; needs WeightLayout::strided
+  int w_expert_padding = 0;        ///< elements between two experts' weights; a multiple of 8
+  int y_padding = 0;               ///< elements between two rows of y; a multiple of 8
+  int pre_activation_padding = 0;  ///< elements between two rows of pre_activation; a multiple of 8
   std::uint32_t seed = 1;
 
   int M() const { return tokens * problem.top_k; }

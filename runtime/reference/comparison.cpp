@@ -37,6 +37,15 @@ RowErrors judge_row(const std::uint16_t* y, std::span<const float> reference, DT
 
 }  // namespace
 
+Comparison worst_of(Comparison a, const Comparison& b) {
+  a.max_row_error = std::max(a.max_row_error, b.max_row_error);
+  a.max_element_error = std::max(a.max_element_error, b.max_element_error);
+  a.bad_rows += b.bad_rows;
+  if (a.first_bad_row < 0 || (b.first_bad_row >= 0 && b.first_bad_row < a.first_bad_row)) a.first_bad_row = b.first_bad_row;
+  for (std::size_t i = 0; i < a.expert_error.size(); ++i) a.expert_error[i] = std::max(a.expert_error[i], b.expert_error[i]);
+  return a;
+}
+
 double row_tolerance(DType dtype) {
   const double half_ulp = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
   constexpr double summation = 0x1p-12;
@@ -57,7 +66,7 @@ Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args
     ++result.bad_rows;
     if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
   };
-  const auto columns = static_cast<std::size_t>(problem.N);
+  const auto columns = static_cast<std::size_t>(output_columns(problem));
   std::vector<bool> defined(static_cast<std::size_t>(args.M));
   for (const RoutedRow& row : resolve_rows(problem, args).rows) {
     if (row.target < 0) continue;

@@ -23,13 +23,16 @@ struct Comparison {
   bool pass() const { return bad_rows == 0; }
 };
 
+/// What both outputs of one call are worth together: the worse of each figure, the bad rows of both.
+Comparison worst_of(Comparison a, const Comparison& b);
+
 /// Row tolerance of the comparison for outputs rounded once to `dtype`: no element is rounded by more than half a unit in the
 /// last place, so neither is the row, plus what the order of float32 additions may change.
 double row_tolerance(DType dtype);
 
 /// The comparison on host memory; kernels/compare_rows.cuh makes it on a GPU. `args` with host pointers, y included; `reference`
-/// is (M, N), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or they count
-/// as bad.
+/// is (M, columns of y), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or
+/// they count as bad.
 Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,
                         double row_tolerance);
 

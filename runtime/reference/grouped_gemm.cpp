@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -36,9 +37,14 @@ Real dot(const std::vector<Real>& a, const std::vector<Real>& b) {
 
 template <class Real>
 Real routing_weight(const Problem& problem, const abi::GroupedGemmArgs& args, int slot) {
-  if (!problem.fuse_mul_post) return 1;
+  if (slot < 0) return 0;  // its row of x is zeros
   if (args.topk_weights_f32) return static_cast<const float*>(args.topk_weights)[slot];
   return to_float(static_cast<const std::uint16_t*>(args.topk_weights)[slot], problem.dtype);
+}
+
+template <class Real>
+Real silu(Real gate) {
+  return gate / (1 + std::exp(-gate));
 }
 
 /// Calls work(i) for every i in [0, count) on several threads. `work` does not throw.
@@ -57,9 +63,10 @@ void parallel_for(int count, int threads, const Work& work) {
 template <class Real>
 unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<Real> output, int threads) {
   validate(problem);
-  if (output.size() != static_cast<std::size_t>(args.M) * problem.N) {
-    throw UsageError(fmt::format("the reference's output has {} elements; M = {} rows of N = {} were expected", output.size(),
-                                 args.M, problem.N));
+  const int columns = output_columns(problem);
+  if (output.size() != static_cast<std::size_t>(args.M) * columns) {
+    throw UsageError(fmt::format("the reference's output has {} elements; M = {} rows of {} columns were expected", output.size(),
+                                 args.M, columns));
   }
   const ResolvedRows resolved = resolve_rows(problem, args);
   std::vector<std::vector<Real>> x(resolved.rows.size());
@@ -69,9 +76,10 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
         source < 0 ? std::vector<Real>(problem.K) : unpack_row<Real>(args.x, source, args.x_row_bytes, problem.K, problem.dtype);
   });
   // One column of the output per piece of work: each row of each expert's weight is unpacked once.
-  parallel_for(problem.N, threads, [&](int column) {
+  parallel_for(columns, threads, [&](int column) {
     int expert = -1;
     std::vector<Real> w;
+    std::vector<Real> w_up;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const RoutedRow& row = resolved.rows[i];
       if (row.target < 0) continue;
@@ -79,9 +87,15 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
         expert = row.expert;
         const char* weights = static_cast<const char*>(args.w) + expert * args.w_expert_bytes;
         w = unpack_row<Real>(weights, column, args.w_row_bytes, problem.K, problem.dtype);
+        if (problem.fuse_swiglu) w_up = unpack_row<Real>(weights, columns + column, args.w_row_bytes, problem.K, problem.dtype);
       }
-      output[static_cast<std::size_t>(row.target) * problem.N + column] =
-          dot(x[i], w) * routing_weight<Real>(problem, args, row.target);
+      const bool scaled = problem.fuse_mul_pre || problem.fuse_mul_post;
+      const Real weight = scaled ? routing_weight<Real>(problem, args, row.slot) : 1;
+      const Real scale_before = problem.fuse_mul_pre ? weight : 1;
+      Real value = dot(x[i], w) * scale_before;
+      if (problem.fuse_swiglu) value = silu(value) * (dot(x[i], w_up) * scale_before);
+      if (problem.fuse_mul_post) value *= weight;
+      output[static_cast<std::size_t>(row.target) * columns + column] = value;
     }
   });
   return resolved.status;

@@ -12,6 +12,7 @@ struct RoutedRow {
   int expert;
   int source;  ///< row of x; -1 reads as zeros
   int target;  ///< row of the output; -1 is not stored
+  int slot;    ///< -1 for a bad one, and without a permutation
 };
 
 struct ResolvedRows {

@@ -26,6 +26,8 @@ struct ForwardShape {
   int permute_x;
   int permute_y;
   int fuse_mul_post;
+  int fuse_mul_pre;
+  int fuse_swiglu;
 };
 
 /// What a comparison finds. Errors are squares of non-negative floats as bits, which order like the floats; NaN is kept as
@@ -40,7 +42,8 @@ struct ComparisonWords {
 struct ComparisonArgs {
   ForwardShape shape;
   GroupedGemmArgs gemm;
-  const float* reference;   // (M, N), indexed like y
+  int columns;              // of y and the reference
+  const float* reference;   // (M, columns), indexed like y
   float tolerance_squared;  // a row with a larger squared error is bad
   unsigned char* defined;   // (M), zeroed: the rows of y that the problem defines
   ComparisonWords* result;  // zeroed

@@ -23,8 +23,8 @@ struct CompareRows {
     float reference = 0.0f;
     float largest = 0.0f;
     const u16* y = row_of_y(args, stored);
-    for (int column = static_cast<int>(ptx::lane_index()); column < args.shape.N; column += 32) {
-      const float expected = ptx::load_constant(args.reference + static_cast<i64>(stored) * args.shape.N + column);
+    for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
+      const float expected = ptx::load_constant(args.reference + static_cast<i64>(stored) * args.columns + column);
       const float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
       difference += error * error;
       reference += expected * expected;
@@ -43,7 +43,7 @@ struct CompareRows {
     const bool exact = difference == 0.0f;
     const u32 row_error = exact ? 0u : error_bits(difference / reference);
     const bool finite = row_error != infinity;
-    const u32 element_error = exact ? 0u : finite ? error_bits(largest * static_cast<float>(args.shape.N) / reference) : infinity;
+    const u32 element_error = exact ? 0u : finite ? error_bits(largest * static_cast<float>(args.columns) / reference) : infinity;
     ptx::atomic_max(&args.result->row_error, row_error);
     ptx::atomic_max(&args.result->element_error, element_error);
     ptx::atomic_max(args.expert_error + expert, row_error);
@@ -55,7 +55,7 @@ struct CompareRows {
     if (row >= args.gemm.M || ptx::load(args.defined + row)) return;
     const u16* y = row_of_y(args, row);
     float touched = 0.0f;
-    for (int column = static_cast<int>(ptx::lane_index()); column < args.shape.N; column += 32) {
+    for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
       if (ptx::load_constant(y + column) != 0xffff) touched = 1.0f;
     }
     MOE_UNROLL

@@ -13,26 +13,35 @@ namespace moe_tune {
 
 template <DType Type>
 struct ReferenceForward {
-  /// Block b computes group b / column_blocks of the experts' rows. `reference` is (M, N), indexed like y.
+  /// Block b computes group b / column_blocks of the experts' rows. `reference` is (M, columns of y), indexed like y.
   static MOE_DEVICE void run(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
-    const u32 column_blocks = static_cast<u32>(shape.N + abi::reference_threads - 1) / abi::reference_threads;
+    const int columns = shape.fuse_swiglu ? shape.N / 2 : shape.N;
+    const u32 column_blocks = static_cast<u32>(columns + abi::reference_threads - 1) / abi::reference_threads;
     const int column = static_cast<int>(ptx::block_index() % column_blocks * abi::reference_threads + ptx::thread_index());
     const ExpertRows group = find_group(shape, args, ptx::block_index() / column_blocks, abi::reference_rows);
-    if (group.expert < 0 || column >= shape.N) return;
+    if (group.expert < 0 || column >= columns) return;
 
     const char* x[abi::reference_rows];
     MOE_UNROLL
     for (int i = 0; i < abi::reference_rows; ++i) x[i] = i < group.rows ? source_row(shape, args, group.row + i) : nullptr;
-    const char* w = row_address(static_cast<const char*>(args.w) + group.expert * args.w_expert_bytes, column, args.w_row_bytes);
     float sums[abi::reference_rows] = {};
-    for (int k = 0; k < shape.K; k += 8) add_products(sums, x, w, k * 2);
+    float up[abi::reference_rows] = {};
+    multiply(shape, args, sums, x, group.expert, column);
+    if (shape.fuse_swiglu) multiply(shape, args, up, x, group.expert, columns + column);
 
     MOE_UNROLL
     for (int i = 0; i < abi::reference_rows; ++i) {
       const int row = i < group.rows ? output_row(shape, args, group.row + i) : -1;
       if (row < 0) continue;
+      if (shape.fuse_mul_pre) {
+        const int slot = slot_of_row(args, group.row + i);
+        const float weight = slot < 0 ? 0.0f : routing_weight(args, slot);
+        sums[i] *= weight;
+        up[i] *= weight;
+      }
+      if (shape.fuse_swiglu) sums[i] = silu(sums[i]) * up[i];
       if (shape.fuse_mul_post) sums[i] *= routing_weight(args, row);
-      ptx::store(reference + static_cast<i64>(row) * shape.N + column, sums[i]);
+      ptx::store(reference + static_cast<i64>(row) * columns + column, sums[i]);
     }
   }
 
@@ -42,6 +51,19 @@ struct ReferenceForward {
     if (!shape.permute_x) return row_address(args.x, row, args.x_row_bytes);
     const int slot = slot_of_row(args, row);
     return slot < 0 ? nullptr : row_address(args.x, slot / shape.top_k, args.x_row_bytes);
+  }
+
+  /// Adds the products of all rows with row `row` of the expert's weight.
+  static MOE_DEVICE void multiply(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args,
+                                  float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows], int expert,
+                                  int row) {
+    const char* w = row_address(static_cast<const char*>(args.w) + expert * args.w_expert_bytes, row, args.w_row_bytes);
+    for (int k = 0; k < shape.K; k += 8) add_products(sums, x, w, k * 2);
+  }
+
+  static MOE_DEVICE float silu(float gate) {
+    constexpr float log2_e = 1.4426950408889634f;
+    return gate / (1.0f + ptx::exp2_approx(-gate * log2_e));
   }
 
   /// Adds the products of 8 elements of K, `offset` bytes into every row.

@@ -53,7 +53,8 @@ struct ComparedCall {
   /// What both passes of the comparison find.
   abi::ComparisonWords compare() {
     abi::ComparisonArgs args{};
-    args.shape = {problem.E, problem.N, problem.K, problem.top_k, problem.permute_x, problem.permute_y, problem.fuse_mul_post};
+    args.shape = {problem.E, problem.N, problem.K, problem.top_k, 0, 1, 0, 0, 0};
+    args.columns = problem.N;
     args.gemm.y = y.get();
     args.gemm.y_row_bytes = problem.N * 2;
     args.gemm.M = spec.M();
@@ -94,16 +95,21 @@ TEST_CASE("emulator: random data has the reference's bits") {
 }
 
 TEST_CASE("emulator: the GPU's reference agrees with the CPU's") {
-  const Problem problem{.dtype = DType::fp16, .E = 3, .N = 136, .K = 40, .top_k = 2, .permute_x = true};
-  const CaseSpec spec = routed_case(problem, 15, {});
-  emulator::ForwardCase forward(spec);
-  Allocation& result = forward.memory().allocate("reference", forward.reference().size() * sizeof(float), Use::read_write);
-  const abi::ForwardShape forward_shape{problem.E, problem.N, problem.K, problem.top_k, 1, 0, 0};
-  const auto blocks = static_cast<unsigned>((spec.M() / abi::reference_rows + problem.E) * 2);
-  emulator::run(forward.memory(), shape(blocks, abi::reference_threads, 3), utilities(), "moe_tune_reference_forward_fp16",
-                forward_shape, forward.args(), static_cast<float*>(result.get()));
-  for (std::size_t i = 0; i < forward.reference().size(); ++i) {
-    REQUIRE(std::abs(result.as<float>()[i] - forward.reference()[i]) < 1e-5f);
+  Problem problem{.dtype = DType::fp16, .E = 3, .N = 272, .K = 40, .top_k = 2, .permute_x = true};
+  for (const bool fused : {false, true}) {
+    problem.fuse_mul_pre = problem.fuse_swiglu = fused;
+    CaseSpec spec = routed_case(problem, 15, {});
+    spec.gather_indices[3] = -1;
+    emulator::ForwardCase forward(spec);
+    Allocation& result = forward.memory().allocate("reference", forward.reference().size() * sizeof(float), Use::read_write);
+    const abi::ForwardShape forward_shape{problem.E, problem.N, problem.K, problem.top_k, 1, 0, 0, fused, fused};
+    const auto column_blocks = (output_columns(problem) + abi::reference_threads - 1) / abi::reference_threads;
+    const auto blocks = static_cast<unsigned>((spec.M() / abi::reference_rows + problem.E) * column_blocks);
+    emulator::run(forward.memory(), shape(blocks, abi::reference_threads, 3), utilities(), "moe_tune_reference_forward_fp16",
+                  forward_shape, forward.args(), static_cast<float*>(result.get()));
+    for (std::size_t i = 0; i < forward.reference().size(); ++i) {
+      REQUIRE(std::abs(result.as<float>()[i] - forward.reference()[i]) < 1e-5f);
+    }
   }
 }
 

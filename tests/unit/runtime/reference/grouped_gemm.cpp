@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "moe_tune/error.hpp"
+#include "runtime/reference/comparison.hpp"
 #include "runtime/reference/half.hpp"
+#include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/random.hpp"
 
 using namespace moe_tune;
@@ -44,7 +46,7 @@ struct Tensors {
 
   template <class Real = float>
   std::vector<Real> run(unsigned expected_status = 0) const {
-    std::vector<Real> output(static_cast<std::size_t>(M) * problem.N, untouched);
+    std::vector<Real> output(static_cast<std::size_t>(M) * output_columns(problem), untouched);
     CHECK(reference_forward(problem, args(), std::span<Real>(output), 2) == expected_status);
     return output;
   }
@@ -53,7 +55,7 @@ struct Tensors {
   std::vector<float> first_column(unsigned expected_status = 0) const {
     const std::vector<float> output = run(expected_status);
     std::vector<float> column(M);
-    for (int row = 0; row < M; ++row) column[row] = output[static_cast<std::size_t>(row) * problem.N];
+    for (int row = 0; row < M; ++row) column[row] = output[static_cast<std::size_t>(row) * output_columns(problem)];
     return column;
   }
 };
@@ -119,6 +121,82 @@ TEST_CASE("reference: fuse_mul_post scales by the weight of the slot, float32 or
   std::vector<float> output(6 * 8);
   CHECK(reference_forward(t.problem, args, std::span<float>(output)) == 0);
   CHECK(output == t.run());
+}
+
+TEST_CASE("reference: fuse_mul_pre scales by the weight of the slot that the row is gathered for") {
+  Tensors t = small_case();
+  t.problem.permute_x = true;
+  t.problem.fuse_mul_pre = true;
+  put_tokens(t, 3);
+  CHECK(t.first_column() == std::vector<float>{0.5f, 18, 200, 600, 800, 1500});
+  t.gather_indices[1] = 6;
+  CHECK(t.first_column(abi::status_bad_gather_index) == std::vector<float>{0.5f, 0, 200, 600, 800, 1500});
+}
+
+TEST_CASE("reference: fuse_swiglu multiplies silu of the gate, the first half of the columns, with up, the second") {
+  Tensors t = small_case();
+  t.problem.N = 16;
+  t.problem.fuse_swiglu = t.problem.keep_pre_activation = true;
+  t.w.assign(3 * 16 * 8, 0);
+  for (std::size_t e = 0; e < 3; ++e) {
+    t.w[e * 128 + 1 * 8] = float_to_bf16(0.25f);       // column 1: gate = token / 4
+    t.w[e * 128 + (8 + 1) * 8] = float_to_bf16(3.0f);  // and up = 3 * token
+    t.w[e * 128 + 2 * 8] = float_to_bf16(-128.0f);     // column 2: a gate whose exp overflows
+    t.w[e * 128 + (8 + 2) * 8] = float_to_bf16(1.0f);
+  }
+  put_tokens(t, 6);
+  const auto silu = [](double gate) { return gate / (1 + std::exp(-gate)); };
+  for (const bool scaled : {false, true}) {
+    t.problem.permute_x = t.problem.fuse_mul_pre = scaled;
+    const std::vector<float> output = t.run();
+    const std::vector<double> judged = t.run<double>();
+    REQUIRE(output.size() == 6 * 8);
+    for (std::size_t row = 0; row < 6; ++row) {
+      const auto slot = static_cast<std::size_t>(t.gather_indices[row]);
+      const double token = scaled ? static_cast<double>(slot / 2 + 1) * t.topk_weights[slot] : static_cast<double>(row + 1);
+      CHECK(output[row * 8] == 0);
+      CHECK(output[row * 8 + 1] == Approx(silu(0.25 * token) * 3 * token));
+      CHECK(judged[row * 8 + 1] == Approx(silu(0.25 * token) * 3 * token).epsilon(1e-12));
+      CHECK(std::abs(output[row * 8 + 2]) < 1e-9f);
+    }
+  }
+}
+
+TEST_CASE("reference: the pre-activation is the y of its own call") {
+  Problem problem{.E = 3,
+                  .N = 16,
+                  .K = 8,
+                  .top_k = 2,
+                  .permute_x = true,
+                  .fuse_mul_pre = true,
+                  .fuse_swiglu = true,
+                  .keep_pre_activation = true};
+  const Problem products = pre_activation_problem(problem);
+  CHECK_NOTHROW(validate(products));
+  CHECK(output_columns(products) == 16);
+  CHECK(products.fuse_mul_pre);
+  abi::GroupedGemmArgs args = {};
+  int kept = 0;
+  args.pre_activation = &kept;
+  args.pre_activation_row_bytes = 48;
+  CHECK(pre_activation_args(args).y == &kept);
+  CHECK(pre_activation_args(args).y_row_bytes == 48);
+}
+
+TEST_CASE("comparison: of two outputs the worse counts") {
+  const Comparison good{.max_row_error = 0.25, .max_element_error = 1, .expert_error = {0.25, 0}};
+  const Comparison bad{
+      .max_row_error = 0.5, .max_element_error = 0.75, .bad_rows = 2, .first_bad_row = 3, .expert_error = {0, 0.5}};
+  for (const Comparison& both : {worst_of(good, bad), worst_of(bad, good)}) {
+    CHECK(both.max_row_error == 0.5);
+    CHECK(both.max_element_error == 1);
+    CHECK(both.bad_rows == 2);
+    CHECK(both.first_bad_row == 3);
+    CHECK(both.expert_error == std::vector<double>{0.25, 0.5});
+    CHECK_FALSE(both.pass());
+  }
+  CHECK(worst_of(good, good).pass());
+  CHECK(worst_of(bad, {.bad_rows = 1, .first_bad_row = 1, .expert_error = {0, 0}}).first_bad_row == 1);
 }
 
 TEST_CASE("reference: rows past the sum of m_sizes are left alone") {
