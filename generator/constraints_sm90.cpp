@@ -91,10 +91,10 @@ std::optional<std::string> reject_ring(const Problem& p, const KernelConfigForwa
 }  // namespace
 
 int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
-  const int staged_columns = p.fuse_swiglu && !p.keep_pre_activation ? c.BLOCK_N / 2 : c.BLOCK_N;
-  const int staging = c.BLOCK_M * staged_columns * element_bytes(p.dtype);
-  // Every consumer has a table of the rows that it stores: all of a tile's, but for cooperative ones that split them.
+  // Every consumer has a table of the rows that it stores: all of a tile's, but for cooperative ones that split them. Ping-pong
+  // consumers share the buffer that one block of columns is staged in.
   const int tables = c.mma_m == MmaM::tokens && c.schedule == Schedule::cooperative ? 1 : consumers(c);
+  const int staging = (c.schedule == Schedule::ping_pong ? 1 : tables) * c.BLOCK_M * swizzle_columns * element_bytes(p.dtype);
   const int row_tables = p.permute_y || p.fuse_mul_pre ? tables * c.BLOCK_M * 8 : 0;
   const int gathered = p.permute_x && c.gather == Gather::in_kernel ? 4 * c.BLOCK_M : 0;
   const int prefix_sums = round_up(8 * (p.E + 1), 16);

@@ -18,8 +18,8 @@ inline constexpr const char* dispatch_kernel_name = "moe_tune_dispatch";
 /// Whether the source has a kernel that copies rows to expert order, to be launched before the forward kernel.
 bool dispatches(const Problem& problem, const KernelConfigForward& config);
 
-/// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known. Tensor maps carry it:
-/// kernels of sm90 serve both.
+/// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known. For
+/// kernels of sm90 the tensor map carries it: they serve both.
 enum class WeightLayout {
   contiguous,  ///< K elements apart
   strided,     ///< args.w_row_bytes apart

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
@@ -12,34 +13,68 @@ namespace moe_tune {
 
 namespace {
 
-KernelConfigForward make(int block_m, int block_n, int block_k, int warps, int warps_m, int stages, int ctas_per_sm,
-                         TileOrder tile_order) {
+/// A config for mean rows per expert up to a bound.
+struct Rung {
+  double rows_per_expert;
   KernelConfigForward config;
-  config.BLOCK_M = block_m;
-  config.BLOCK_N = block_n;
-  config.BLOCK_K = block_k;
-  config.warps = warps;
-  config.warps_m = warps_m;
-  config.stages = stages;
-  config.ctas_per_sm = ctas_per_sm;
-  config.tile_order = tile_order;
-  return config;
+};
+
+constexpr double any = 1e300;
+
+// What won on an H200 (docs/results/tuning.md), before the limits of the device.
+constexpr Rung sm80_rungs[] = {
+    {24, {.BLOCK_M = 16, .BLOCK_N = 64, .warps = 2, .warps_m = 1, .stages = 5, .ctas_per_sm = 4}},
+    {40, {.BLOCK_M = 32, .warps_m = 1, .stages = 4, .ctas_per_sm = 2}},
+    {384, {.BLOCK_M = 96, .BLOCK_N = 192, .ctas_per_sm = 2, .tile_order = TileOrder::n_fastest}},
+    {any, {.BLOCK_N = 256, .BLOCK_K = 128, .warps = 8, .stages = 2, .tile_order = TileOrder::n_fastest}},
+};
+
+/// Few rows: the weights are streamed, by many small blocks.
+constexpr KernelConfigForward streaming(int block_m, int block_n, int stages) {
+  return {.family = Family::sm90,
+          .BLOCK_M = block_m,
+          .BLOCK_N = block_n,
+          .warps = 8,
+          .warps_m = 1,
+          .stages = stages,
+          .ctas_per_sm = 2,
+          .mma_m = MmaM::weights,
+          .gather = Gather::in_kernel};
 }
 
-/// What won on an H200 for a mean number of rows per expert (docs/results/tuning.md), before the limits of the device.
-KernelConfigForward preferred(double rows_per_expert) {
-  if (rows_per_expert <= 24) return make(16, 64, 64, 2, 1, 5, 4, TileOrder::m_fastest);
-  if (rows_per_expert <= 40) return make(32, 128, 64, 4, 1, 4, 2, TileOrder::m_fastest);
-  if (rows_per_expert <= 384) return make(96, 192, 64, 4, 2, 3, 2, TileOrder::n_fastest);
-  return make(128, 256, 128, 8, 2, 2, 1, TileOrder::n_fastest);
+/// Many rows: the tensor cores are kept busy, by one block per SM.
+constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) {
+  return {.family = Family::sm90,
+          .BLOCK_M = block_m,
+          .BLOCK_N = block_n,
+          .warps = 12,
+          .warps_m = 1,
+          .stages = stages,
+          .mma_m = MmaM::weights,
+          .schedule = Schedule::ping_pong,
+          .tile_source = TileSource::queue};
 }
 
-}  // namespace
+constexpr int streaming_pairs_stages = 5;  // of 16x128 tiles
 
-KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
-  const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
-  const KernelConfigForward wanted = preferred(rows / std::min<double>(p.E, rows));
-  // Give up resident blocks before stages, and depth of a stage last.
+constexpr Rung sm90_rungs[] = {
+    {24, streaming(16, 64, 8)},
+    {48, streaming(32, 128, 4)},
+    {96, multiplying(96, 128, 6)},
+    {any, multiplying(192, 128, 4)},
+};
+
+/// From this K on the traffic that a cluster saves is worth its synchronisation.
+constexpr int cluster_K = 4096;
+
+template <std::size_t Count>
+const KernelConfigForward& choose(const Rung (&rungs)[Count], double rows_per_expert) {
+  return std::find_if(std::begin(rungs), std::end(rungs) - 1, [&](const Rung& r) { return rows_per_expert <= r.rows_per_expert; })
+      ->config;
+}
+
+/// `wanted` with as little of its depth given up as the device asks for: resident blocks before stages, depth of a stage last.
+std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigForward& wanted, const DeviceDescription& device) {
   for (int block_k = wanted.BLOCK_K; block_k >= 32; block_k /= 2) {
     for (int stages = wanted.stages; stages >= 2; --stages) {
       for (int ctas = wanted.ctas_per_sm; ctas >= 1; --ctas) {
@@ -51,6 +86,35 @@ KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const 
       }
     }
   }
+  return std::nullopt;
+}
+
+std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
+  KernelConfigForward wanted = choose(sm90_rungs, rows_per_expert);
+  if (!p.permute_x) wanted.gather = Gather::dispatch;
+  // Gate and up columns come in pairs of 64.
+  if (p.fuse_swiglu && wanted.BLOCK_N < 128) {
+    wanted.BLOCK_N = 128;
+    wanted.stages = streaming_pairs_stages;
+  }
+  if (p.K >= cluster_K && wanted.ctas_per_sm == 1) {
+    KernelConfigForward cluster = wanted;
+    cluster.cluster = 2;
+    if (const auto config = fitted(p, cluster, device)) return config;
+  }
+  return fitted(p, wanted, device);
+}
+
+}  // namespace
+
+KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
+  const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
+  const double rows_per_expert = rows / std::min<double>(p.E, rows);
+  if (runs_on(Family::sm90, device)) {
+    if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
+  }
+  const KernelConfigForward& wanted = choose(sm80_rungs, rows_per_expert);
+  if (const auto config = fitted(p, wanted, device)) return *config;
   // A huge E leaves little shared memory on a small device: anything that fits.
   if (const auto space = config_space(p, device); !space.empty()) return space.front();
   const auto reason = reject(p, wanted, device);

@@ -16,7 +16,7 @@ struct Prediction {
   double total = 0;
   double compute = 0;  ///< MMA time of the fullest SM, with what small warp tiles and short pipelines lose
   double memory = 0;   ///< bytes that must come from DRAM at the rate that the bytes in flight allow
-  double fixed = 0;    ///< launch, schedule, first fill and last store
+  double fixed = 0;    ///< launch, schedule, first fill and last store; the dispatch before the kernel, where there is one
   double tiles = 0;    ///< tiles of the launch
   double waves = 0;    ///< tiles per resident block
 
@@ -26,10 +26,11 @@ struct Prediction {
 /// Floating-point operations of the rows in m_sizes: 2 * rows * N * K.
 double flops(const Problem& problem, std::span<const int> m_sizes);
 
-/// The fewest bytes that must move: weights of experts with rows, x once, y once, and the indices.
+/// The fewest bytes that must move: weights of experts with rows, x once, y once and what is kept of it, indices, routing
+/// weights.
 double minimum_bytes(const Problem& problem, std::span<const int> m_sizes);
 
-/// The time that no kernel of the family beats: max(flops / MMA rate, bytes / DRAM rate), microseconds.
+/// The time that no kernel beats: max(flops / best MMA rate, bytes / DRAM rate), microseconds.
 double roofline_us(const Problem& problem, std::span<const int> m_sizes, const DeviceDescription& device);
 
 /// `m_sizes` has E entries.

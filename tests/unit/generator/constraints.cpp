@@ -69,6 +69,17 @@ TEST_CASE("Any K can be served with two stages, whatever is in flight") {
   CHECK_FALSE(reject(test::smallest_problem(), tile(16, 64, 32, 2, 1, 2, 2)));
 }
 
+TEST_CASE("What the epilogue lacks is refused by name") {
+  for (bool Problem::*flag : {&Problem::fuse_mul_pre, &Problem::fuse_swiglu, &Problem::keep_pre_activation}) {
+    Problem problem = test::qwen3_gate_up();
+    problem.fuse_swiglu = flag == &Problem::keep_pre_activation;
+    problem.*flag = true;
+    const auto said = reject(problem, tile(128, 128, 64, 4, 2, 3, 1));
+    REQUIRE(said);
+    CHECK_THAT(*said, Contains("the epilogue of family sm80 has no") && Contains("family sm90"));
+  }
+}
+
 TEST_CASE("Threads and shared memory of a block") {
   // stages * (BLOCK_M + BLOCK_N) * BLOCK_K * 2 bytes, and two prefix sums of E + 1 ints.
   const Problem problem = test::qwen3_gate_up();
@@ -128,6 +139,7 @@ TEST_CASE("The space of every known device keeps to its limits and comes close t
     int most = 0;
     int broken = 0;
     for (const KernelConfigForward& c : config_space(problem, device)) {
+      if (c.family != Family::sm80) continue;
       const int ring = c.stages * (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * 2;
       most = std::max(most, ring);
       broken += ring + 1032 > device.shared_per_block || c.ctas_per_sm * (ring + 1032 + 1024) > device.shared_per_sm ||

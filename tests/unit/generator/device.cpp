@@ -23,6 +23,8 @@ TEST_CASE("Every device of the table is found by key and by name, and is complet
     CHECK(device.memory_bytes > device.l2_bytes);
     CHECK(device.dram_gb_per_s > 0);
     CHECK(device.mma_sync_tflops > 0);
+    CHECK((device.wgmma_tflops > device.mma_sync_tflops) == (device.compute_capability() == 90));
+    CHECK((device.wgmma_tflops == 0) == (device.compute_capability() != 90));
     CHECK(device.clock_ghz > 0);
   }
 }
@@ -36,6 +38,12 @@ TEST_CASE("Facts of the H200 and the RTX 4090") {
   CHECK(h200.threads_per_sm == 2048);
   CHECK(find_device("rtx4090").arch() == "sm_89");
   CHECK(find_device("rtx4090").threads_per_sm == 1536);
+}
+
+TEST_CASE("Kernels of sm90 are compiled with the suffix that wgmma needs, those of sm80 without") {
+  CHECK(arch_for(Family::sm90, find_device("h200")) == "sm_90a");
+  CHECK(arch_for(Family::sm80, find_device("h200")) == "sm_90");
+  CHECK(arch_for(Family::sm80, find_device("rtx4090")) == "sm_89");
 }
 
 TEST_CASE("An unknown device is refused with the keys") {

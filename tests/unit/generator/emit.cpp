@@ -52,6 +52,13 @@ const Change changes[] = {
     {"fuse_mul_post", [](Problem& p) { p.permute_x = false, p.permute_y = p.fuse_mul_post = true; }},
 };
 
+/// Of sm90 alone.
+const Change fusions[] = {
+    {"fuse_mul_pre", [](Problem& p) { p.fuse_mul_pre = true; }},
+    {"fuse_swiglu", [](Problem& p) { p.fuse_swiglu = true; }},
+    {"keep_pre_activation", [](Problem& p) { p.fuse_swiglu = p.keep_pre_activation = true; }},
+};
+
 }  // namespace
 
 TEST_CASE("Emission is deterministic and includes nothing") {
@@ -83,24 +90,69 @@ TEST_CASE("The instantiation carries every number of the problem and the config"
   CHECK_THAT(text, Contains("MOE_KERNEL(256, 1)\nmoe_tune_forward("));
 }
 
+TEST_CASE("An sm90 stub carries every number of the problem and the config") {
+  Problem problem = test::qwen3_gate_up();
+  problem.fuse_mul_pre = problem.fuse_swiglu = problem.keep_pre_activation = true;
+  const KernelConfigForward config = parse_config("sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch");
+  const std::string source = emit_forward(problem, config, WeightLayout::strided);
+  CHECK(source == emit_forward(problem, config));  // tensor maps carry the strides
+  CHECK(count(source, "#include") == 0);
+  CHECK(count(source, inline_template("kernels/forward_sm90.cuh")) == 1);
+  CHECK_THAT(source, Contains("// config: sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch\n"
+                              "// threads per block 384, dynamic shared memory 182480 bytes, grid: SMs x 1, clusters of 2\n"));
+  const std::string text = instantiation(source);
+  CHECK_THAT(text, Contains("DType::bf16, /*E*/ 128, /*N*/ 1536, /*K*/ 2048, /*top_k*/ 8"));
+  CHECK_THAT(text, Contains("/*permute_x*/ true, /*permute_y*/ false, /*fuse_mul_post*/ false, /*fuse_mul_pre*/ true, "
+                            "/*fuse_swiglu*/ true, /*keep_pre_activation*/ true, /*strided_w*/ false>"));
+  CHECK_THAT(text, Contains("Sm90Config</*BLOCK_M*/ 64, /*BLOCK_N*/ 256, /*BLOCK_K*/ 128, moe_tune::MmaM::weights, "
+                            "moe_tune::Schedule::cooperative"));
+  CHECK_THAT(text, Contains("/*consumers*/ 2, /*stages*/ 2, /*ctas_per_sm*/ 1, /*cluster*/ 2, moe_tune::TileSource::queue"));
+  CHECK_THAT(text, Contains("moe_tune::Gather::dispatch>;"));
+  CHECK_THAT(text, Contains("ForwardSm90<Problem, Config, moe_tune::TileOrder::n_fastest>"));
+  CHECK_THAT(text, Contains("static_assert(Kernel::shared_bytes == 182480,"));
+  CHECK_THAT(text, Contains("MOE_KERNEL(384, 1)\nmoe_tune_forward(const MOE_GRID_CONSTANT moe_tune::abi::ForwardSm90Args args)"));
+}
+
+TEST_CASE("An sm90 source has a dispatch kernel where the problem has permute_x and the config asks for it") {
+  const auto entry_points = [](const Problem& problem, const char* config) {
+    const KernelConfigForward parsed = parse_config(config);
+    const std::string text = instantiation(emit_forward(problem, parsed));
+    CHECK(count(text, std::string(forward_kernel_name) + "(") == 1);
+    CHECK((count(text, std::string(dispatch_kernel_name) + "(") == 1) == dispatches(problem, parsed));
+    return count(text, "MOE_KERNEL(");
+  };
+  const char* dispatch = "sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch";
+  CHECK(entry_points(test::qwen3_gate_up(), dispatch) == 2);
+  CHECK(entry_points(test::qwen3_down(), dispatch) == 1);
+  CHECK(entry_points(test::qwen3_gate_up(), "sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_inkernel") == 1);
+  CHECK(entry_points(test::qwen3_gate_up(), "sm80_128x128x64_w4m2_s3_c1_mfast") == 1);
+}
+
 TEST_CASE("An emitted kernel has one entry point, of the name that the launcher looks up") {
   CHECK(count(emit_forward(test::qwen3_gate_up(), {}), std::string(forward_kernel_name) + "(") == 1);
 }
 
 TEST_CASE("Every field of the problem changes the kernel, but for the GEMM, which only the head's comment names") {
-  const std::string before = emit_forward(test::qwen3_gate_up(), {});
-  std::set<std::string> kernels{instantiation(before)};
-  for (const auto& [field, apply] : changes) {
-    Problem problem = test::qwen3_gate_up();
-    apply(problem);
-    INFO(field);
-    CHECK(kernels.insert(instantiation(emit_forward(problem, {}))).second);
+  for (const Family family : {Family::sm80, Family::sm90}) {
+    const KernelConfigForward config = bases(family).front();
+    const std::string before = emit_forward(test::qwen3_gate_up(), config);
+    std::set<std::string> kernels{instantiation(before)};
+    const auto check = [&](const Change& change) {
+      Problem problem = test::qwen3_gate_up();
+      change.apply(problem);
+      INFO(change.field << " with " << to_string(config));
+      CHECK(kernels.insert(instantiation(emit_forward(problem, config))).second);
+    };
+    for (const Change& change : changes) check(change);
+    if (family == Family::sm90) {
+      for (const Change& change : fusions) check(change);
+    }
+    Problem down = test::qwen3_gate_up();
+    down.gemm = Gemm::down;
+    const std::string other = emit_forward(down, config);
+    CHECK(other != before);
+    CHECK(other.substr(other.find('\n')) == before.substr(before.find('\n')));
   }
-  Problem down = test::qwen3_gate_up();
-  down.gemm = Gemm::down;
-  const std::string other = emit_forward(down, {});
-  CHECK(other != before);
-  CHECK(other.substr(other.find('\n')) == before.substr(before.find('\n')));
 }
 
 TEST_CASE("Every field of the config changes the kernel") {
@@ -153,5 +205,8 @@ TEST_CASE("The source hash is that of the kernel's templates") {
   const std::string hash = source_hash(Family::sm80);
   CHECK(hash == hash_hex(inline_template("kernels/forward_sm80.cuh")));
   CHECK(hash.size() == 32);
+  const auto both = source_hashes();
+  CHECK(both[0] == hash);
+  CHECK(both[1] == hash_hex(inline_template("kernels/forward_sm90.cuh")));
   CHECK_FALSE(generator_version().empty());
 }

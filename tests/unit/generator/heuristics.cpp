@@ -36,16 +36,70 @@ TEST_CASE("The default config is in the space at the limits of a problem") {
 
 TEST_CASE("The default's rows of a tile grow with the rows per expert") {
   const Problem problem = test::qwen3_gate_up();
+  for (const std::string_view key : {"h200", "a100"}) {
+    const DeviceDescription& device = find_device(key);
+    CHECK(default_config(problem, 1, device).BLOCK_M == 16);
+    // 128 experts, 8 per token: 32 rows per expert.
+    CHECK(default_config(problem, 512, device).BLOCK_M == 32);
+    CHECK(default_config(problem, 32768, device).BLOCK_M == (key == "h200" ? 192 : 128));
+    int last = 0;
+    for (int tokens = 1; tokens <= 32768; tokens *= 2) {
+      const int rows = default_config(problem, tokens, device).BLOCK_M;
+      CHECK(rows >= last);
+      last = rows;
+    }
+  }
+}
+
+TEST_CASE("The default is of family sm90 where that runs and serves the problem") {
+  for (const DeviceDescription& device : known_devices()) {
+    const Family wanted = device.compute_capability() == 90 ? Family::sm90 : Family::sm80;
+    for (int tokens = 1; tokens <= 32768; tokens *= 2) {
+      CHECK(default_config(test::qwen3_gate_up(), tokens, device).family == wanted);
+      CHECK(default_config(test::qwen3_down(), tokens, device).family == wanted);
+    }
+  }
+  DeviceDescription device = find_device("h200");
+  device.cc_major = 10;
+  CHECK(default_config(test::qwen3_gate_up(), 64, device).family == Family::sm80);
+  // Less shared memory than any sm90 config needs for a prefix sum over this many experts.
+  Problem problem = test::qwen3_gate_up();
+  problem.E = 4096;
+  device = find_device("h200");
+  device.shared_per_block = 65536;
+  CHECK(default_config(problem, 8, device).family == Family::sm80);
+}
+
+TEST_CASE("The sm90 default: streaming blocks for few rows, ping-pong over a queue for many") {
   const DeviceDescription& device = find_device("h200");
-  CHECK(default_config(problem, 1, device).BLOCK_M == 16);
-  // 128 experts, 8 per token: 32 rows per expert.
-  CHECK(default_config(problem, 512, device).BLOCK_M == 32);
-  CHECK(default_config(problem, 32768, device).BLOCK_M == 128);
-  int last = 0;
+  const Problem up = test::qwen3_gate_up();
+  CHECK(to_string(default_config(up, 1, device)) == "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(up, 512, device)) == "sm90_32x128x64_weights_coop_w8_s4_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(up, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  // Nothing to gather in the second GEMM.
+  CHECK(default_config(test::qwen3_down(), 1, device).gather == Gather::dispatch);
+}
+
+TEST_CASE("The sm90 default makes clusters from a large K on, where the weight tiles are even in number") {
+  Problem problem = test::qwen3_gate_up();
+  problem.K = 4096;
+  CHECK(default_config(problem, 8192, find_device("h200")).cluster == 2);
+  problem.N = 3 * 128;
+  CHECK(default_config(problem, 8192, find_device("h200")).cluster == 1);
+  problem = test::qwen3_gate_up();
+  CHECK(default_config(problem, 8192, find_device("h200")).cluster == 1);
+}
+
+TEST_CASE("With fusions of sm90 the default is in the space, and other devices say what they lack") {
   for (int tokens = 1; tokens <= 32768; tokens *= 2) {
-    const int rows = default_config(problem, tokens, device).BLOCK_M;
-    CHECK(rows >= last);
-    last = rows;
+    Problem problem = test::qwen3_gate_up();
+    problem.fuse_swiglu = true;
+    for (const bool more : {false, true}) {
+      problem.fuse_mul_pre = problem.keep_pre_activation = more;
+      CHECK(in_config_space(problem, default_config(problem, tokens, find_device("h200")), find_device("h200")));
+      CHECK_THROWS_WITH(default_config(problem, tokens, find_device("a100")),
+                        Contains("the epilogue of family sm80 has no fuse_"));
+    }
   }
 }
 
@@ -57,7 +111,9 @@ TEST_CASE("The default counts rows per active expert: one token of a large top_k
 
 TEST_CASE("On a device with less shared memory the default gives up blocks and stages, not the tile") {
   const Problem problem = test::qwen3_gate_up();
-  const KernelConfigForward large = default_config(problem, 4096, find_device("h200"));
+  DeviceDescription roomy = find_device("h200");
+  roomy.cc_major = 8;
+  const KernelConfigForward large = default_config(problem, 4096, roomy);
   const KernelConfigForward small = default_config(problem, 4096, find_device("rtx4090"));
   CHECK(large.ctas_per_sm == 2);
   CHECK(small.ctas_per_sm == 1);

@@ -54,6 +54,12 @@ TEST_CASE("The fewest bytes, by hand") {
   problem.permute_y = false;
   problem.permute_x = true;  // three tokens of two choices
   CHECK(minimum_bytes(problem, sizes) == 2 * (2 * 16 * 32 + 3 * 32 + 6 * 16) + 6 * 4);
+  problem.fuse_mul_pre = true;  // a weight for every row
+  CHECK(minimum_bytes(problem, sizes) == 2 * (2 * 16 * 32 + 3 * 32 + 6 * 16) + 6 * 4 + 6 * 2);
+  problem.fuse_swiglu = true;  // half of the columns
+  CHECK(minimum_bytes(problem, sizes) == 2 * (2 * 16 * 32 + 3 * 32 + 6 * 8) + 6 * 4 + 6 * 2);
+  problem.keep_pre_activation = true;  // and all of them
+  CHECK(minimum_bytes(problem, sizes) == 2 * (2 * 16 * 32 + 3 * 32 + 6 * 8 + 6 * 16) + 6 * 4 + 6 * 2);
   CHECK(minimum_bytes(problem, std::vector{0, 0, 0}) == 0);
 }
 
@@ -65,6 +71,11 @@ TEST_CASE("The roofline is the larger of compute and memory time, by hand") {
   CHECK(roofline_us(small_problem(), sizes, device) == Approx(2624 / 1e3));
   device.dram_gb_per_s = 1000;
   CHECK(roofline_us(small_problem(), sizes, device) == Approx(6144 / 1e6));
+  device.wgmma_tflops = 2;
+  CHECK(roofline_us(small_problem(), sizes, device) == Approx(6144 / 1e6));
+  device.cc_major = 9;
+  device.dram_gb_per_s = 1e6;
+  CHECK(roofline_us(small_problem(), sizes, device) == Approx(6144 / 2e6));
 }
 
 TEST_CASE("No prediction is below the roofline, each is finite and says what bounds it") {
@@ -152,6 +163,61 @@ TEST_CASE("No rows cost a launch") {
   CHECK(p.total > 0);
   CHECK(p.total < 10);
   CHECK(roofline_us(problem, none, find_device("h200")) == 0);
+}
+
+TEST_CASE("sm90: what is known of an H200 shows in the predictions") {
+  const DeviceDescription& device = find_device("h200");
+  const Problem up = test::qwen3_gate_up();
+  const auto us = [&](const Problem& problem, const char* config, int tokens) {
+    return predict(problem, parse_config(config), routed(problem, tokens), device).total;
+  };
+  const char* base = "sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch";
+  const double best = us(up, base, 8192);
+  CHECK(best < us(up, "sm90_128x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch", 8192));
+  CHECK(best < us(up, "sm90_192x128x64_weights_coop_w12_s4_c1_x1_queue_mfast_dispatch", 8192));
+  CHECK(best < us(up, "sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_static_mfast_dispatch", 8192));
+  CHECK(best < us(up, "sm80_128x256x128_w8m2_s2_c1_nfast", 8192));
+  // The rows are copied once or gathered for every column tile.
+  CHECK(best < us(up, "sm90_160x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_inkernel", 8192));
+  CHECK(us(up, "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel", 16) <
+        us(up, "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_dispatch", 16));
+  // A cluster pays with a long reduction, not with a short one.
+  Problem down = test::qwen3_down();
+  const char* cluster = "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch";
+  const auto gain = [&](int K) {
+    down.K = K;
+    return us(down, base, 8192) / us(down, cluster, 8192);
+  };
+  CHECK(gain(4096) > 1);
+  CHECK(gain(4096) > gain(256));
+  // Tiles of an expert are equal: one row more than a tile costs two half tiles, not two whole ones.
+  const std::vector<int> whole(128, 192);
+  const std::vector<int> more(128, 193);
+  const double compute = predict(up, parse_config(base), whole, device).compute;
+  CHECK(predict(up, parse_config(base), more, device).compute < 1.4 * compute);
+}
+
+TEST_CASE("sm90: the dispatch before a kernel is part of the fixed time, and only where there is one") {
+  const DeviceDescription& device = find_device("h200");
+  const char* dispatch = "sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch";
+  const Problem up = test::qwen3_gate_up();
+  const auto fixed = [&](const Problem& problem, const char* config, int tokens) {
+    return predict(problem, parse_config(config), routed(problem, tokens), device).fixed;
+  };
+  // 8192 tokens of 4096 bytes are read once and written eight times.
+  const double without = fixed(up, "sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_inkernel", 8192);
+  CHECK(fixed(up, dispatch, 8192) - without == Approx(3 + 9 * 8192 * 4096 / 3.9e6));
+  CHECK(fixed(test::qwen3_down(), dispatch, 8192) == without);
+}
+
+TEST_CASE("sm90: tiles and waves, by hand") {
+  Problem problem = test::qwen3_gate_up();
+  problem.E = 3;
+  const KernelConfigForward config = parse_config("sm90_64x256x64_tokens_coop_w8_s4_c1_x1_queue_mfast_dispatch");
+  // ceil(129 / 64) + 0 + ceil(128 / 64) row tiles, 1536 / 256 column tiles
+  const Prediction p = predict(problem, config, std::vector{129, 0, 128}, find_device("h200"));
+  CHECK(p.tiles == 30);
+  CHECK(p.waves == Approx(30.0 / 132));
 }
 
 TEST_CASE("Ranking keeps every config, the fastest predicted first, ties in their order") {

@@ -31,6 +31,10 @@ const Refusal refusals[] = {
     {"top_k = 65 is outside", [](Problem& p) { p.top_k = 65; }},
     {"permute_x and permute_y are never both set", [](Problem& p) { p.permute_x = p.permute_y = true; }},
     {"fuse_mul_post needs permute_y", [](Problem& p) { p.fuse_mul_post = true; }},
+    {"fuse_mul_pre needs permute_x", [](Problem& p) { p.permute_x = false, p.fuse_mul_pre = true; }},
+    {"fuse_swiglu and permute_y are never both set", [](Problem& p) { p.permute_x = false, p.permute_y = p.fuse_swiglu = true; }},
+    {"N = 1544 is not a multiple of 16, which fuse_swiglu needs", [](Problem& p) { p.N = 1544, p.fuse_swiglu = true; }},
+    {"keep_pre_activation needs fuse_swiglu", [](Problem& p) { p.keep_pre_activation = true; }},
 };
 
 }  // namespace
@@ -45,6 +49,38 @@ TEST_CASE("A valid problem is accepted, up to the limits of every field") {
   Problem fused = test::qwen3_down();
   fused.fuse_mul_post = true;
   CHECK_NOTHROW(validate(fused));
+  Problem up = test::qwen3_gate_up();
+  up.fuse_mul_pre = true;
+  CHECK_NOTHROW(validate(up));
+  up.fuse_swiglu = true;
+  CHECK_NOTHROW(validate(up));
+  up.keep_pre_activation = true;
+  CHECK_NOTHROW(validate(up));
+  up.permute_x = up.fuse_mul_pre = false;
+  CHECK_NOTHROW(validate(up));
+}
+
+TEST_CASE("The flags of a problem: every one is in the table, and fusions are found by their names") {
+  Problem problem = test::smallest_problem();
+  for (const ProblemFlag& flag : problem_flags()) problem.*flag.member = true;
+  // A flag without a row in the table stays false and shows here; one that is missing here does not compile.
+  const auto& [op, gemm, dtype, E, N, K, top_k, permute_x, permute_y, fuse_mul_post, fuse_mul_pre, fuse_swiglu,
+               keep_pre_activation] = problem;
+  CHECK((op == Op::forward && gemm == Gemm::gate_up && dtype == DType::bf16 && E == 1 && N == 8 && K == 8 && top_k == 1));
+  CHECK((permute_x && permute_y && fuse_mul_post && fuse_mul_pre && fuse_swiglu && keep_pre_activation));
+  for (const ProblemFlag& flag : problem_flags()) {
+    if (!flag.fusion.empty()) CHECK(parse_fusion(flag.fusion) == flag.member);
+  }
+  CHECK(parse_fusion("swiglu") == &Problem::fuse_swiglu);
+  CHECK_THROWS_WITH(parse_fusion("gelu"), "unknown fusion \"gelu\"; known: mul_post, mul_pre, swiglu, keep_pre_activation");
+  CHECK_THROWS_AS(parse_fusion(""), UsageError);
+}
+
+TEST_CASE("SwiGLU halves the columns of y") {
+  Problem problem = test::qwen3_gate_up();
+  CHECK(output_columns(problem) == 1536);
+  problem.fuse_swiglu = true;
+  CHECK(output_columns(problem) == 768);
 }
 
 TEST_CASE("A problem that cannot be served is refused with a message that names field, value and what is allowed") {
@@ -83,5 +119,9 @@ TEST_CASE("describe() shows every field that is set") {
   fused.dtype = DType::fp16;
   fused.fuse_mul_post = true;
   CHECK(describe(fused) == "forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post");
+  Problem up = test::qwen3_gate_up();
+  up.fuse_mul_pre = up.fuse_swiglu = up.keep_pre_activation = true;
+  CHECK(describe(up) ==
+        "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x fuse_mul_pre fuse_swiglu keep_pre_activation");
   CHECK(describe(test::smallest_problem()) == "forward gate_up bf16 E=1 N=8 K=8 top_k=1");
 }

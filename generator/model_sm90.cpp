@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <cmath>
+
+#include "generator/emit.hpp"
+#include "generator/family_model.hpp"
+
+namespace moe_tune::sm90 {
+
+namespace {
+
+// Constants of the sm90 family: first estimates for an H200 (docs/TUNING.md, "The model"), to be fitted on measurements.
+constexpr double mma_per_clk = 2048;       // 16-bit multiply-adds of an SM, at the clock that it cannot hold
+constexpr double a_operand_clk = 16;       // to read 64 x 16 elements of the M side from shared memory
+constexpr double b_operand_clk = 0.25;     // for each row of the other side
+constexpr double l2_bytes_per_clk = 60;    // that an SM gets
+constexpr double contention = 4;           // exponent: how little MMA and L2 time disturb each other
+constexpr double in_kernel_gather = 1.35;  // products wait for rows: factor for tiles of many rows
+constexpr double in_kernel_gather_small = 1.1;
+constexpr int many_rows = 64;
+constexpr double tile_clk = 350;          // schedule, barriers, first products
+constexpr double cluster_tile_clk = 500;  // of it in a cluster, in addition
+constexpr double store_clk = 9;           // an accumulator's way to y
+constexpr double swiglu_clk = 6;          // the exponential of it, in addition
+constexpr double scatter_factor = 1.15;   // rows that go to their slots
+constexpr double static_drift = 1.04;     // blocks drift apart and lose what they shared in the L2
+constexpr double queue_tail = 0.5;        // of a tile, that a block waits for the last at the end
+constexpr double n_fastest_factor = 1.01;
+constexpr double dram_latency_us = 0.85;    // loaded
+constexpr double supply_half = 0.15;        // supply, in units of rate times latency, at which half the rate is reached
+constexpr double dispatch_gb_per_s = 3900;  // on a device that reads 4420
+constexpr double dispatch_reads = 4420;
+constexpr double launch_us = 3.0;
+constexpr double pipeline_us = 1.2;  // barriers, tensor maps, the first stages
+constexpr double both_bound = 0.1;   // of the lesser of compute and memory shows
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+int round_up(int value, int grain) { return ceil_div(value, grain) * grain; }
+
+/// What `rows` rows of a tile cost an SM, in clocks.
+struct TileClocks {
+  double products;  ///< loads included
+  double epilogue;
+};
+
+TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows, const DeviceDescription& d) {
+  const bool swapped = c.mma_m == MmaM::weights;
+  const int m_blocks = swapped ? c.BLOCK_N / 64 : ceil_div(rows, 64);
+  const int n_side = swapped ? round_up(rows, 16) : c.BLOCK_N;
+  const int k_length = round_up(p.K, c.BLOCK_K);
+
+  // A dense kernel sustains less than the instruction's rate: the clock falls under load.
+  const double sustained_per_clk = d.wgmma_tflops * 1e12 / 2 / (d.sm_count * d.clock_ghz * 1e9);
+  const double step = std::max(64.0 * n_side * 16 / mma_per_clk, a_operand_clk + b_operand_clk * n_side);
+  const double gather = c.gather == Gather::dispatch ? 1 : c.BLOCK_M >= many_rows ? in_kernel_gather : in_kernel_gather_small;
+  const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk * gather;
+  const int loaded_rows = round_up(rows, std::min(c.BLOCK_M, 32));
+  const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
+
+  TileClocks clocks{};
+  clocks.products = std::pow(std::pow(mma, contention) + std::pow(l2, contention), 1 / contention);
+  const int consumers = c.schedule == Schedule::cooperative ? c.warps / 4 - 1 : 1;
+  const double accumulators = static_cast<double>(round_up(rows, 16)) * c.BLOCK_N / (128.0 * consumers);
+  clocks.epilogue = tile_clk + (c.cluster > 1 ? cluster_tile_clk : 0) +
+                    accumulators * (store_clk * (p.permute_y ? scatter_factor : 1) * (p.keep_pre_activation ? 1.5 : 1) +
+                                    (p.fuse_swiglu ? swiglu_clk : 0));
+  return clocks;
+}
+
+/// All tiles of a launch, on SMs that multiply one tile while they store another where the schedule or a second block allows it.
+struct Tiles {
+  double count = 0;
+  double clocks = 0;   ///< of SMs, over all tiles
+  double longest = 0;  ///< one tile alone
+};
+
+Tiles tiles_of(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+  const double at_once = c.schedule == Schedule::ping_pong ? 2 : c.ctas_per_sm;
+  const double n_tiles = ceil_div(p.N, c.BLOCK_N);
+  const int grain = c.mma_m == MmaM::weights ? 16 : 64;
+  Tiles tiles;
+  const auto add = [&](double count, int rows) {
+    const TileClocks tile = tile_clocks(p, c, rows, d);
+    const double alone = tile.products + tile.epilogue;
+    tiles.count += count;
+    tiles.clocks += count * std::max(tile.products, alone / at_once);
+    tiles.longest = std::max(tiles.longest, alone);
+  };
+  for (const int rows : m_sizes) {
+    if (rows == 0) continue;
+    // Nearly equal row tiles (templates/schedule/expert_tiles.cuh).
+    const int row_tiles = ceil_div(rows, c.BLOCK_M);
+    const int tile_rows = round_up(ceil_div(rows, row_tiles), grain);
+    if (row_tiles > 1) add(n_tiles * (row_tiles - 1), tile_rows);
+    add(n_tiles, std::max(1, rows - (row_tiles - 1) * tile_rows));
+  }
+  return tiles;
+}
+
+double dispatch_us(const Problem& p, double rows, const DeviceDescription& d) {
+  const double bytes = element_bytes(p.dtype) * (std::ceil(rows / p.top_k) + rows) * p.K;
+  return launch_us + bytes / (dispatch_gb_per_s / dispatch_reads * d.dram_gb_per_s * 1e3);
+}
+
+}  // namespace
+
+Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+  double rows = 0;
+  for (const int size : m_sizes) rows += size;
+  Prediction out;
+  out.fixed = out.total = launch_us;
+  if (rows == 0) return out;
+
+  const Tiles tiles = tiles_of(p, c, m_sizes, d);
+  const double blocks = static_cast<double>(d.sm_count) * c.ctas_per_sm;
+  out.tiles = tiles.count;
+  out.waves = tiles.count / blocks;
+  const double even = tiles.clocks / d.sm_count;
+  const double one_tile = tiles.clocks / tiles.count * c.ctas_per_sm;
+  const double units = out.waves / c.cluster;  // a cluster takes its tiles together
+  const double clocks = c.tile_source == TileSource::queue ? even + queue_tail * c.cluster * one_tile
+                                                           : even * static_drift * std::ceil(units) / units;
+  // A launch of few tiles takes as long as one of them.
+  const double order = c.tile_order == TileOrder::n_fastest ? n_fastest_factor : 1;
+  out.compute = (out.waves < 1 ? std::max(even, tiles.longest) : std::max(clocks, tiles.longest)) * order / (d.clock_ghz * 1e3);
+
+  // Bytes in flight bound the rate (Little's law). The producer keeps all stages but the one that is multiplied asked for.
+  const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + std::min(c.BLOCK_M, 16));
+  const double in_flight = std::min(blocks, tiles.count) * (c.stages - 1) * stage_bytes;
+  const double dram_rate = d.dram_gb_per_s * 1e3;  // bytes per microsecond
+  const double supply = in_flight / (dram_rate * dram_latency_us);
+  const double rate = dram_rate * supply / (supply + supply_half);
+  Problem gemm = p;
+  const bool dispatched = dispatches(p, c);
+  if (dispatched) gemm.permute_x = false;  // it reads the copies
+  const double tail = out.waves < 1 ? 1 : std::min(std::ceil(out.waves) / out.waves, 1.25);
+  const double uneven = c.tile_source == TileSource::queue ? 0.15 : 0.4;
+  out.memory = minimum_bytes(gemm, m_sizes) / rate * (1 + uneven * (tail - 1)) * order;
+
+  out.fixed = launch_us + pipeline_us + (dispatched ? dispatch_us(p, rows, d) : 0);
+  out.total = std::max(out.compute, out.memory) + both_bound * std::min(out.compute, out.memory) + out.fixed;
+  return out;
+}
+
+}  // namespace moe_tune::sm90
