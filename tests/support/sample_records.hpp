@@ -35,6 +35,12 @@ inline KernelConfigForward sample_config(int BLOCK_M = 64) {
   return config;
 }
 
+inline KernelConfigForward sample_sm90_config() {
+  return {
+      Family::sm90,     192, 128, 64, 12, 1, 4, 1, TileOrder::n_fastest, MmaM::weights, Schedule::ping_pong, 2, TileSource::queue,
+      Gather::in_kernel};
+}
+
 inline Environment sample_environment() {
   return {{"NVIDIA H200", 9, 0, 132, "1g.18gb"}, 232448, "GPU-1234", "580.95", "13.0", "13.0.48"};
 }

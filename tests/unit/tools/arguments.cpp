@@ -29,6 +29,15 @@ TEST_CASE("Settings change fields, by any spelling") {
   CHECK(to_string(config) == "sm80_64x128x64_w4m1_s5_c1_nfast");
 }
 
+TEST_CASE("Settings of an sm90 config have its family's values") {
+  const KernelConfigForward base = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  CHECK(to_string(apply_settings(base, "BLOCK_M=160,cluster=2,gather=in_kernel,tile_source=static_order")) ==
+        "sm90_160x128x64_weights_pingpong_w12_s4_c1_x2_static_mfast_inkernel");
+  CHECK_THROWS_WITH(apply_settings(base, "BLOCK_N=96"), Contains("BLOCK_N = \"96\" is not one of 64, 128, 192, 256"));
+  CHECK_THROWS_WITH(apply_settings({}, "schedule=ping_pong"), Contains("schedule = \"ping_pong\" is not one of cooperative"));
+  CHECK_THROWS_WITH(apply_settings(base, "family=sm80"), Contains("family = \"sm80\" is not one of sm90"));
+}
+
 TEST_CASE("The warps are split anew when the tile changes") {
   CHECK(apply_settings({}, "BLOCK_M=16,num_warps=4").warps_m == default_warps_m(16, 128, 4));
   CHECK(apply_settings({}, "stages=4").warps_m == KernelConfigForward{}.warps_m);

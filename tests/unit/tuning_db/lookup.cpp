@@ -97,6 +97,16 @@ TEST_CASE("stale entries come after fresh ones, with a warning that names the re
   CHECK(lookup({stale(measured_at(1000, 990, 1000, 64)), measured_at(1600, 1537, 2000, 32)}, request, 1024).config.BLOCK_M == 32);
 }
 
+TEST_CASE("an entry is stale by the sources of its own config's family", "[lookup]") {
+  LookupRequest request = sample_request();
+  Entry entry = sample_entry();
+  CHECK(lookup({entry}, request, 1000).grade == Grade::exact);
+  entry.config = test::sample_sm90_config();
+  CHECK(lookup({entry}, request, 1000).grade == Grade::exact_stale);
+  entry.gen.source_hash = request.source_hashes[1];
+  CHECK(lookup({entry}, request, 1000).grade == Grade::exact);
+}
+
 TEST_CASE("entries of other workloads or devices or outside today's space do not count", "[lookup]") {
   LookupRequest request = sample_request();
   Entry other = sample_entry();

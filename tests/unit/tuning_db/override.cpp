@@ -53,6 +53,29 @@ TEST_CASE("the spellings of similar tools are read", "[override]") {
   CHECK(own.notes.empty());
 }
 
+TEST_CASE("the family of a file says which values its keys may have, wherever it stands", "[override]") {
+  const std::string tile = R"("BLOCK_M": 192, "BLOCK_N": 128, "BLOCK_K": 64, "warps": 12, "stages": 4)";
+  const Override file = parse_override("{\"forward\": {" + tile + R"(, "mma_m": "weights", "schedule": "ping_pong", "cluster": 2,
+      "tile_source": "queue", "gather": "in_kernel", "tile_order": "n_fastest", "family": "sm90", "fuse_swiglu": false}})",
+                                       "o.json");
+  REQUIRE(file.forward);
+  CHECK(file.forward->config == test::sample_sm90_config());
+  CHECK(file.forward->flags.at("fuse_swiglu") == false);
+
+  const Override few = parse_override("{\"forward\": {\"family\": \"sm90\", " + tile + "}}", "o.json");
+  CHECK(to_string(few.forward->config) == "sm90_192x128x64_tokens_coop_w12_s4_c1_x1_static_mfast_dispatch");
+
+  const Override foreign = parse_override(
+      "{\"forward\": {\"use_tma_load_w\": true, \"use_tma_store\": true, \"family\": \"sm90\", " + tile + "}}", "o.json");
+  REQUIRE(foreign.notes.size() == 2);
+  CHECK_THAT(foreign.notes[0], Catch::Contains("o.json: forward.use_tma_load_w: ignored: the sm90 family"));
+
+  CHECK_THAT(error_of("{\"forward\": {\"family\": \"sm90\", " + tile + ", \"warps_m\": 2}}"),
+             Catch::Contains("forward.warps_m: 2 is not allowed; allowed: 1"));
+  CHECK_THAT(error_of("{\"forward\": {\"family\": \"sm90\", \"BLOCK_M\": 192}}"),
+             Catch::Contains("o.json: forward: BLOCK_N is missing; allowed: 64, 128, 192, 256"));
+}
+
 TEST_CASE("errors name file, key, value and the allowed set", "[override]") {
   CHECK_THAT(error_of(R"({"forward": {"BLOCK_SIZE_M": 48}})"),
              Catch::StartsWith("o.json: forward.BLOCK_SIZE_M: 48 is not allowed; allowed: 16, 32, 64, "));
@@ -67,7 +90,12 @@ TEST_CASE("errors name file, key, value and the allowed set", "[override]") {
   CHECK_THAT(error_of(with("\"use_tma_load_w\": true")), Catch::Contains("true is not allowed with family sm80"));
   CHECK_THAT(error_of(with("\"use_tma_store\": true")), Catch::Contains("allowed: false"));
   CHECK_THAT(error_of(with("\"flatten\": 1")), Catch::Contains("expected true or false, found 1"));
-  CHECK_THAT(error_of(with("\"family\": \"sm90\"")), Catch::Contains("\"sm90\" is not allowed; allowed: sm80"));
+  CHECK_THAT(error_of(with("\"family\": \"sm70\"")), Catch::Contains("\"sm70\" is not allowed; allowed: sm80, sm90"));
+  CHECK_THAT(error_of(with("\"family\": 0")), Catch::Contains("forward.family: expected a string, found 0"));
+  CHECK_THAT(error_of(with("\"family\": \"sm90\"")),
+             Catch::Contains("forward.BLOCK_SIZE_K: 32 is not allowed; allowed: 64, 128"));
+  CHECK_THAT(error_of(with("\"schedule\": \"ping_pong\"")),
+             Catch::Contains("forward.schedule: \"ping_pong\" is not allowed; allowed: cooperative"));
   CHECK_THAT(error_of(with("", "backward_dW")), Catch::Contains("backward_dW: backward kernels are not available yet"));
   CHECK_THAT(error_of(with("", "backward_dX.down")), Catch::Contains("not available yet"));
   CHECK_THAT(error_of(with("", "sideways")), Catch::Contains("unknown kind; allowed: forward, forward.gate_up, forward.down"));
@@ -91,6 +119,11 @@ TEST_CASE("the problem's flags must agree", "[override]") {
   CHECK(select(file, down) == file.forward->config);
   CHECK_THROWS_WITH(select(file, gate_up),
                     "o.json: forward.permute_y: true but the problem has false; allowed: false (or leave the key out)");
+  const Override fused = parse_override(with("\"fuse_swiglu\": true"), "o.json");
+  CHECK_THROWS_WITH(select(fused, gate_up), Catch::Contains("forward.fuse_swiglu: true but the problem has false"));
+  Problem swiglu = gate_up;
+  swiglu.fuse_swiglu = true;
+  CHECK(select(fused, swiglu));
   const Override only_down = parse_override(with("", "forward.down"), "o.json");
   CHECK(select(only_down, down));
   CHECK_FALSE(select(only_down, gate_up));

@@ -21,6 +21,9 @@ TEST_CASE("a workload's id depends on every field of the problem", "[record]") {
       [](Problem& p) { p.permute_x = true; },
       [](Problem& p) { p.permute_y = false; },
       [](Problem& p) { p.fuse_mul_post = false; },
+      [](Problem& p) { p.fuse_mul_pre = true; },
+      [](Problem& p) { p.fuse_swiglu = true; },
+      [](Problem& p) { p.keep_pre_activation = true; },
   };
   std::set<std::string> ids = {workload_id(base)};
   for (const auto& change : changes) {
