@@ -11,15 +11,15 @@ namespace moe_tune::abi {
 inline constexpr int dispatch_threads = 256;
 
 /// Passed by value as one grid constant. All maps have the 128-byte swizzle and boxes of 64 elements along the innermost
-/// dimension. With R = BLOCK_M, the maps that are stored to describe every window of R rows of a tensor by its end: (x, y, z) is
-/// row z - R + y, so that a box at y = R - rows, z = first + rows writes the rows [first, first + rows) and is clipped behind
-/// them.
+/// dimension. With R the rows of a tile that a consumer warpgroup stores, the maps that are stored to describe every window of R
+/// rows of a tensor by its end: (x, y, z) is row z - R + y, so that a box at y = R - rows, z = first + rows writes the rows
+/// [first, first + rows) and is clipped behind them.
 struct alignas(64) ForwardSm90Args {
   GroupedGemmArgs gemm;
   unsigned* queue;           // a counter that is 0 between launches; unused with TileSource::static_order
   TensorMap x;               // {K, M}: x in expert order, or the workspace of a dispatch; boxes of min(BLOCK_M, 32) rows
   TensorMap w;               // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
-  TensorMap y;               // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of R rows
+  TensorMap y;               // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of min(R, 32) rows
   TensorMap pre_activation;  // the same of pre_activation
 };
 

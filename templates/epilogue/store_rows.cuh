@@ -45,7 +45,7 @@ class StoreRows {
       for (int half = 0; half < 2; ++half) {
         if (rows[m][half] < 0) continue;
         char* y = ptx::advance(static_cast<char*>(args_.y), rows[m][half], args_.y_row_bytes) + column * 2;
-        const float scale = Problem::fuse_mul_post ? load_weight(rows[m][half]) : 1.0f;
+        const float scale = Problem::fuse_mul_post ? load_topk_weight<Problem::type>(args_, rows[m][half]) : 1.0f;
         MOE_UNROLL
         for (int n = 0; n < Config::n_groups; ++n) {
           if (n_tail && column + n * 32 >= Problem::N) continue;
@@ -61,11 +61,6 @@ class StoreRows {
     if constexpr (Problem::permute_y) return slots_.get(row);
     const int tile_row = static_cast<int>(Multiply::warp_row()) + row;
     return tile_row < tile.rows ? tile.row + tile_row : -1;
-  }
-
-  MOE_DEVICE float load_weight(int slot) const {
-    if (args_.topk_weights_f32) return ptx::load_constant(static_cast<const float*>(args_.topk_weights) + slot);
-    return ptx::unpack<Problem::type>(ptx::load_constant(static_cast<const u16*>(args_.topk_weights) + slot));
   }
 
   static MOE_DEVICE Words4 round(const float (&columns)[4][4], int half, float scale) {

@@ -17,7 +17,9 @@ struct ForwardSm80 {
 
   static MOE_DEVICE void run(const abi::GroupedGemmArgs& args) {
     const u32 ring = ptx::shared_base();
-    const Schedule schedule(args, ring + Config::ring_bytes);
+    if (ptx::thread_index() < 32) Schedule::prepare(args, ring + Config::ring_bytes);
+    ptx::block_barrier();
+    const Schedule schedule(ring + Config::ring_bytes);
     if (ptx::block_index() >= schedule.count()) return;
     using Producer = ForwardProducer<Problem, Config, Schedule>;
     Producer producer(args, schedule);

@@ -4,11 +4,14 @@
 // Expert e owns rows [row_start[e], row_start[e+1]) and ceil(rows / BLOCK_M) row tiles. Tile ids run over experts, then over the
 // expert's row tiles x column tiles, the inner one chosen by TileOrder:
 //
+// With a Grain, the row tiles of an expert are nearly equal, each a multiple of Grain but the last; else all but the last are
+// full.
+//
 //     id:   0 1 2 | 3 4 5 | 6 7 | ...        m_fastest, expert 0 with 3 row tiles and 2 column tiles, expert 1 with 1 and 2
 //     n:    0 0 0 | 1 1 1 | 0 1 |
 //     m:    0 1 2 | 0 1 2 | 0 0 |
 //
-// Both prefix sums are made once per block in shared memory by one warp; finding a tile is a binary search there.
+// Both prefix sums are made once per block in shared memory by one warp, prepare(); finding a tile is a binary search there.
 #pragma once
 
 #include "abi/grouped_gemm.cuh"
@@ -28,20 +31,26 @@ struct Tile {
   int n;
 };
 
-template <int E, int N, int BLOCK_M, int BLOCK_N, TileOrder Order>
+template <int E, int N, int BLOCK_M, int BLOCK_N, TileOrder Order, int Grain = BLOCK_M>
 class ExpertTiles {
+  static_assert(BLOCK_M % Grain == 0);
+
  public:
   static constexpr int n_tiles = (N + BLOCK_N - 1) / BLOCK_N;
   /// Shared memory for both prefix sums.
   static constexpr int shared_bytes = 2 * (E + 1) * 4;
 
-  /// Reads m_sizes. Every thread of the block calls it; ends with a block barrier.
-  MOE_DEVICE ExpertTiles(const abi::GroupedGemmArgs& args, u32 shared_address)
-      : row_start_(shared_address), tile_start_(shared_address + (E + 1) * 4) {
-    if (ptx::thread_index() < 32) make_prefix_sums(args);
-    ptx::block_barrier();
+  /// Reads m_sizes. By one warp; others make an object after a barrier.
+  static MOE_DEVICE void prepare(const abi::GroupedGemmArgs& args, u32 shared_address) {
+    make_prefix_sums(args, shared_address, shared_address + (E + 1) * 4);
+  }
+
+  MOE_DEVICE explicit ExpertTiles(u32 shared_address) : row_start_(shared_address), tile_start_(shared_address + (E + 1) * 4) {
     count_ = static_cast<u32>(ptx::load_shared(tile_start_ + E * 4)) * n_tiles;
   }
+
+  /// Rows of all experts.
+  MOE_DEVICE int rows() const { return ptx::load_shared(row_start_ + E * 4); }
 
   /// Number of tiles; ids run from 0.
   MOE_DEVICE u32 count() const { return count_; }
@@ -64,13 +73,23 @@ class ExpertTiles {
     const u32 local = id - static_cast<u32>(row_tile_start) * n_tiles;
     const u32 m = Order == TileOrder::m_fastest ? local % row_tiles : local / n_tiles;
     const u32 n = Order == TileOrder::m_fastest ? local / row_tiles : local % n_tiles;
-    const int row = ptx::load_shared(row_start_ + low * 4) + static_cast<int>(m) * BLOCK_M;
-    const int left = ptx::load_shared(row_start_ + low * 4 + 4) - row;
-    return {low, row, left < BLOCK_M ? left : BLOCK_M, static_cast<int>(n) * BLOCK_N};
+    const int first_row = ptx::load_shared(row_start_ + low * 4);
+    const int end_row = ptx::load_shared(row_start_ + low * 4 + 4);
+    const int tile_rows = rows_of_tile(end_row - first_row, static_cast<int>(row_tiles));
+    const int row = first_row + static_cast<int>(m) * tile_rows;
+    const int left = end_row - row;
+    return {low, row, left < tile_rows ? left : tile_rows, static_cast<int>(n) * BLOCK_N};
   }
 
  private:
   static constexpr int experts_per_lane = (E + 31) / 32;
+
+  /// At most BLOCK_M, and more than rows / row_tiles rounded down: the last tile has a row too.
+  static MOE_DEVICE int rows_of_tile(int rows, int row_tiles) {
+    if constexpr (Grain == BLOCK_M) return BLOCK_M;
+    const int even = (rows + row_tiles - 1) / row_tiles;
+    return (even + Grain - 1) / Grain * Grain;
+  }
 
   static MOE_DEVICE int size_of(const abi::GroupedGemmArgs& args, int expert, bool& bad) {
     if (expert >= E) return 0;
@@ -82,7 +101,7 @@ class ExpertTiles {
   }
 
   /// Lane l owns the experts [l * experts_per_lane, (l + 1) * experts_per_lane).
-  MOE_DEVICE void make_prefix_sums(const abi::GroupedGemmArgs& args) const {
+  static MOE_DEVICE void make_prefix_sums(const abi::GroupedGemmArgs& args, u32 row_start, u32 tile_start) {
     const int lane = static_cast<int>(ptx::lane_index());
     const int first = lane * experts_per_lane;
     int sizes[experts_per_lane];
@@ -98,7 +117,7 @@ class ExpertTiles {
     int tiles = 0;
     MOE_UNROLL
     for (int i = 0; i < experts_per_lane; ++i) {
-      if (first + i < E) ptx::store_shared(row_start_ + (first + i) * 4, row);
+      if (first + i < E) ptx::store_shared(row_start + (first + i) * 4, row);
       const int next = saturating_add(row, sizes[i], args.M, bad);
       sizes[i] = (next - row + BLOCK_M - 1) / BLOCK_M;
       tiles += sizes[i];
@@ -108,12 +127,12 @@ class ExpertTiles {
     int tile = exclusive_scan(tiles, 0x7fffffff, unused);
     MOE_UNROLL
     for (int i = 0; i < experts_per_lane; ++i) {
-      if (first + i < E) ptx::store_shared(tile_start_ + (first + i) * 4, tile);
+      if (first + i < E) ptx::store_shared(tile_start + (first + i) * 4, tile);
       tile += sizes[i];
     }
     if (lane == 31) {
-      ptx::store_shared(row_start_ + E * 4, row);
-      ptx::store_shared(tile_start_ + E * 4, tile);
+      ptx::store_shared(row_start + E * 4, row);
+      ptx::store_shared(tile_start + E * 4, tile);
     }
     if (bad && ptx::block_index() == 0) ptx::set_status(args.status, abi::status_bad_m_sizes);
   }

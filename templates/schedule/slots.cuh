@@ -7,9 +7,26 @@
 
 #include "abi/grouped_gemm.cuh"
 #include "ptx/global.cuh"
+#include "ptx/numeric.cuh"
 #include "ptx/sync.cuh"
 
 namespace moe_tune {
+
+/// The slot at a sorted row; -1, and a report, for an index outside [0, M).
+MOE_DEVICE int load_slot(const abi::GroupedGemmArgs& args, int row) {
+  const i64 slot = args.gather_indices_64 ? ptx::load_constant(static_cast<const i64*>(args.gather_indices) + row)
+                                          : ptx::load_constant(static_cast<const int*>(args.gather_indices) + row);
+  if (slot >= 0 && slot < args.M) return static_cast<int>(slot);
+  ptx::set_status(args.status, abi::status_bad_gather_index);
+  return -1;
+}
+
+/// topk_weights[slot].
+template <DType Type>
+MOE_DEVICE float load_topk_weight(const abi::GroupedGemmArgs& args, int slot) {
+  if (args.topk_weights_f32) return ptx::load_constant(static_cast<const float*>(args.topk_weights) + slot);
+  return ptx::unpack<Type>(ptx::load_constant(static_cast<const u16*>(args.topk_weights) + slot));
+}
 
 /// The slots of `Count` rows, spread over the lanes of a warp: row i lies with lane i % 32. All lanes call every method.
 template <int Count>

@@ -1,0 +1,209 @@
+// Forward grouped GEMM, sm90 family: Y[dst(r), :] = X[src(r), :] . W[e]^T for every routed row r of every expert e.
+// archs: sm_90a
+//
+// Persistent, warp-specialised blocks: consumer warpgroups first, then a warpgroup whose warps have a role each.
+//
+//     warp 0  boxes of weights and tokens, by TMA       ─▶ ring of stages ─▶ consumers: products, epilogue
+//     warp 1  scheduler: tiles (schedule/tile_feed.cuh) ─▶ all others
+//     warps 2 and 3  token rows, with Gather::in_kernel ─▶ ring of stages
+//
+// Cooperative consumers split a tile along the MMA's M side. Ping-pong consumers take whole tiles in turn, and turns go round
+// between them: for the products, so that one has the tensor cores to itself while the other stores, and for the staging buffer.
+//
+// Shared memory: [ring][staging][row tables][gather table][prefix sums][tile slots and their mbarriers][ring mbarriers][turns]
+#pragma once
+
+#include "epilogue/staged_rows.cuh"
+#include "kernels/dispatch_rows.cuh"
+#include "mainloop/sm90_producer.cuh"
+#include "ptx/registers.cuh"
+#include "schedule/tile_feed.cuh"
+
+namespace moe_tune {
+
+template <class Problem, class Config, TileOrder Order>
+class ForwardSm90 {
+  using Producer = Sm90Producer<Problem, Config>;
+  using Multiply = Sm90Multiply<Config, Problem::type, Problem::K, Problem::fuse_swiglu, Producer::gathers>;
+  using Epilogue = StagedRows<Problem, Config>;
+  using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
+  using Barriers = RingBarriers<Config::stages>;
+  static constexpr u32 gather_warps = Producer::gathers ? 2 : 0;
+  using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + 4 * Config::consumers>;
+
+  static constexpr u32 stagings = Config::ping_pong ? 1 : Config::consumers;
+  static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
+  static constexpr u32 row_table_offset = staging_offset + stagings * Epilogue::staging_bytes;
+  static constexpr u32 gather_table_offset = row_table_offset + Config::consumers * Epilogue::table_bytes;
+  static constexpr u32 prefix_offset = gather_table_offset + (Producer::gathers ? Config::block_m * 4 : 0);
+  static constexpr u32 feed_offset = prefix_offset + (Tiles::shared_bytes + 15) / 16 * 16;
+  static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
+  static constexpr u32 turn_offset = barrier_offset + Barriers::bytes;
+  static constexpr u32 turn_bytes = 4 * 8;
+  static_assert(staging_offset % 1024 == 0 && Epilogue::staging_bytes % 1024 == 0, "the swizzle repeats every 1024 bytes");
+
+ public:
+  static constexpr u32 shared_bytes = turn_offset + turn_bytes;
+
+  static MOE_DEVICE void run(const abi::ForwardSm90Args& args) {
+    const u32 shared = ptx::shared_base();
+    const Barriers barriers{shared + barrier_offset};
+    Feed feed(shared + feed_offset);
+    if (ptx::thread_index() == 0) {
+      feed.init();
+      barriers.init(Producer::full_arrivals, 4 * Config::consumers_of_tile * Config::cluster);
+      for (u32 consumer = 0; consumer < 2; ++consumer) {
+        ptx::mbarrier_init(product_turn(shared, consumer), 4);
+        ptx::mbarrier_init(staging_turn(shared, consumer), 1);
+      }
+      ptx::fence_mbarrier_init();
+    }
+    meet();
+
+    // Two resident blocks have no registers to spare.
+    constexpr bool moves_registers = Config::consumers == 2 && Config::ctas_per_sm == 1;
+    constexpr u32 producers = 128 * Config::consumers;
+    if (ptx::thread_index() >= producers) {
+      if constexpr (moves_registers) ptx::decrease_registers<Producer::gathers ? 56 : 40>();
+      const u32 warp = (ptx::thread_index() - producers) / 32;
+      if (warp == 0) {
+        load(args, feed, shared);
+      } else if (warp == 1) {
+        schedule(args, feed, shared);
+      } else if constexpr (Producer::gathers) {
+        gather(args, feed, shared);
+      }
+    } else {
+      if constexpr (moves_registers) ptx::increase_registers<Producer::gathers ? 224 : 232>();
+      consume(args, feed, shared);
+    }
+    // Blocks of a cluster end together: multicasts and arrivals may be on their way to the other.
+    if constexpr (Config::cluster > 1) ptx::cluster_barrier();
+  }
+
+ private:
+  static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
+  static MOE_DEVICE u32 staging_turn(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 8; }
+
+  static MOE_DEVICE void meet() {
+    if constexpr (Config::cluster > 1) {
+      ptx::cluster_arrive_relaxed();  // the initialising thread's fence has released
+      ptx::cluster_wait();
+    } else {
+      ptx::block_barrier();
+    }
+  }
+
+  /// The next tile of this block.
+  static MOE_DEVICE Tile next(Feed& feed) {
+    Tile tile = feed.next();
+    if constexpr (Config::cluster > 1) tile.n += static_cast<int>(ptx::cluster_rank()) * Config::block_n;
+    return tile;
+  }
+
+  static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    Tiles::prepare(args.gemm, shared + prefix_offset);
+    ptx::warp_barrier();
+    feed.feed(Tiles(shared + prefix_offset), args.queue);
+  }
+
+  static MOE_DEVICE void load(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    ptx::prefetch_tensor_map(&args.w);
+    if constexpr (!Producer::gathers) ptx::prefetch_tensor_map(&args.x);
+    Producer producer(shared, {shared + barrier_offset});
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+      if (ptx::lane_index() == 0) producer.load(args, tile);
+      ptx::warp_barrier();
+    }
+  }
+
+  static MOE_DEVICE void gather(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    Producer producer(shared, {shared + barrier_offset});
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed))
+      producer.gather(args.gemm, tile, shared + gather_table_offset, ptx::thread_index() % Producer::gather_threads);
+  }
+
+  static MOE_DEVICE void consume(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    const u32 consumer = ptx::thread_index() / 128;
+    const u32 staging = shared + staging_offset + (Config::ping_pong ? 0 : consumer * Epilogue::staging_bytes);
+    Multiply multiply(shared, {shared + barrier_offset}, consumer);
+    Epilogue epilogue(args, staging, shared + row_table_offset + consumer * Epilogue::table_bytes, staging_turn(shared, 0));
+    u32 parity = 1 - consumer;  // consumer 0 begins: the phase before the first counts as over
+    if (Config::ping_pong && consumer == 1) {
+      if (next(feed).rows == 0) return;
+      multiply.skip();
+    }
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+      const Tile part = part_of(tile, consumer);
+      epilogue.begin(part);
+      if constexpr (Config::ping_pong) {
+        ptx::mbarrier_wait(product_turn(shared, consumer), parity);
+        parity ^= 1u;
+      }
+      const auto pass_turn = [&] {
+        if (Config::ping_pong && ptx::lane_index() == 0) ptx::mbarrier_arrive(product_turn(shared, 1 - consumer));
+      };
+      if constexpr (Config::swapped) {
+        run_columns<first_columns>(multiply, epilogue, part, pass_turn);
+      } else {
+        run_rows<Config::m_blocks>(multiply, epilogue, part, pass_turn);
+      }
+      if constexpr (Config::ping_pong) {
+        if (next(feed).rows == 0) break;
+        multiply.skip();
+      }
+    }
+    epilogue.finish();
+  }
+
+  /// What a consumer stores of a tile.
+  static MOE_DEVICE Tile part_of(Tile tile, u32 consumer) {
+    if constexpr (!Config::ping_pong) {
+      if constexpr (Config::swapped) {
+        tile.n += static_cast<int>(consumer) * Config::store_columns;
+      } else {
+        const int skipped = static_cast<int>(consumer) * Config::store_rows;
+        tile.row += skipped;
+        tile.rows = tile.rows > skipped ? tile.rows - skipped : 0;
+        if (tile.rows > Config::store_rows) tile.rows = Config::store_rows;
+      }
+    }
+    return tile;
+  }
+
+  /// A wide tile with few rows takes as long as its weights need to come in, whatever it multiplies.
+  static constexpr int first_columns = Config::block_m < 128 ? 16 : 64;
+
+  /// Tokens are the MMA's N side: as many columns as there are rows, rounded up to 16.
+  template <int N, class Issued>
+  static MOE_DEVICE void run_columns(Multiply& multiply, Epilogue& epilogue, const Tile& tile, const Issued& issued) {
+    if constexpr (N < Config::block_m) {
+      if (tile.rows > N) {
+        run_columns<N + 16>(multiply, epilogue, tile, issued);
+        return;
+      }
+    }
+    Sm90Accumulators<Config::m_blocks, N> acc;
+    multiply.run(acc, issued);
+    epilogue.store(acc, tile);
+  }
+
+  /// Tokens are the M side: as many 64-row blocks as have rows.
+  template <int MBlocks, class Issued>
+  static MOE_DEVICE void run_rows(Multiply& multiply, Epilogue& epilogue, const Tile& tile, const Issued& issued) {
+    if constexpr (MBlocks == 0) {
+      multiply.run_nothing();
+      issued();
+    } else {
+      if (tile.rows <= (MBlocks - 1) * 64) {
+        run_rows<MBlocks - 1>(multiply, epilogue, tile, issued);
+        return;
+      }
+      Sm90Accumulators<MBlocks, Config::block_n> acc;
+      multiply.run(acc, issued);
+      epilogue.store(acc, tile);
+    }
+  }
+};
+
+}  // namespace moe_tune
