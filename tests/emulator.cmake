@@ -1,3 +1,2 @@
 # Emitted kernels on the emulated device. Needs a host compiler, which is there where these were built.
 moe_tune_test(emulator_tests FOLDER emulator LINK moe_tune_emulator LABEL emulator)
-target_include_directories(emulator_tests PRIVATE ${PROJECT_SOURCE_DIR}/templates)

@@ -1,13 +1,17 @@
 #include "runtime/emulator/forward_kernel.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "generator/constraints.hpp"
 #include "generator/support/checked.hpp"
+#include "runtime/emulator/tensor_map.hpp"
 #include "runtime/reference/grouped_gemm.hpp"
 #include "runtime/reference/half.hpp"
+#include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/random.hpp"
 
 namespace moe_tune::emulator {
@@ -35,15 +39,28 @@ ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& 
 ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, std::string_view cuda_source)
     : problem_(problem), config_(config), kernel_(cuda_source) {}
 
-void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, std::uint64_t seed) const {
+void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources,
+                           std::uint64_t seed) const {
   if (args.M == 0) return;
   Launch launch;
-  launch.blocks = static_cast<unsigned>(sm_count * config_.ctas_per_sm);
-  launch.threads = static_cast<unsigned>(threads_per_block(config_));
-  launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
   launch.seed = seed;
   launch.most_resident_threads = 2048 * sm_count;
-  emulator::run(memory, launch, kernel_, forward_kernel_name, args);
+  if (dispatches(problem_, config_)) {
+    launch.blocks = sm_count * dispatch_blocks_per_sm;
+    launch.threads = abi::dispatch_threads;
+    launch.shared_bytes = static_cast<unsigned>(dispatch_shared_bytes(problem_));
+    emulator::run(memory, launch, kernel_, dispatch_kernel_name, args, resources.workspace);
+  }
+  launch.cluster = static_cast<unsigned>(config_.cluster);
+  launch.blocks = static_cast<unsigned>(sm_count * config_.ctas_per_sm * config_.cluster);
+  launch.threads = static_cast<unsigned>(threads_per_block(config_));
+  launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
+  if (config_.family == Family::sm80) {
+    emulator::run(memory, launch, kernel_, forward_kernel_name, args);
+  } else {
+    emulator::run(memory, launch, kernel_, forward_kernel_name,
+                  forward_sm90_args(problem_, config_, args, resources, encode_emulated));
+  }
 }
 
 ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
@@ -66,7 +83,10 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
     fill_random(w.as<std::uint16_t>().data(), expert * w_stride, (p.N - 1) * w_row_stride + p.K,
                 1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000, p.dtype);
   }
-  y_ = &memory_.allocate("y", bytes(M == 0 ? 0 : (M - 1) * y_stride() + p.N), Use::read_write);
+  y_ = allocate_output("y", output_columns(p), spec_.y_padding);
+  if (p.keep_pre_activation) pre_activation_ = allocate_output("pre_activation", p.N, spec_.pre_activation_padding);
+  workspace_ = &memory_.allocate("workspace", p.permute_x ? bytes(M * p.K) : 0, Use::read_write);
+  queue_ = &memory_.allocate("queue", sizeof(unsigned), Use::read_write);
   status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
   Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);
   Allocation& gather_indices = upload_integers(memory_, "gather_indices", spec_.gather_indices, spec_.gather_indices_64);
@@ -82,7 +102,11 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
 
   args_.x = x.get();
   args_.w = w.get();
-  args_.y = y_->get();
+  args_.y = y_.memory->get();
+  if (p.keep_pre_activation) {
+    args_.pre_activation = pre_activation_.memory->get();
+    args_.pre_activation_row_bytes = narrow<int>(pre_activation_.stride * 2, "bytes of a row of pre_activation");
+  }
   args_.m_sizes = m_sizes.get();
   args_.gather_indices = gather_indices.get();
   args_.topk_weights = topk_weights.get();
@@ -90,7 +114,7 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   args_.w_expert_bytes = w_stride * 2;
   args_.x_row_bytes = narrow<int>(x_stride * 2, "bytes of a row of x");
   args_.w_row_bytes = narrow<int>(w_row_stride * 2, "bytes of a row of w");
-  args_.y_row_bytes = narrow<int>(y_stride() * 2, "bytes of a row of y");
+  args_.y_row_bytes = narrow<int>(y_.stride * 2, "bytes of a row of y");
   args_.M = spec_.M();
   args_.m_sizes_64 = spec_.m_sizes_64;
   args_.gather_indices_64 = spec_.gather_indices_64;
@@ -98,12 +122,27 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   host_args_ = args_;
   host_args_.x = x.data;
   host_args_.w = w.data;
-  host_args_.y = y_->data;
+  host_args_.y = y_.memory->data;
+  if (p.keep_pre_activation) host_args_.pre_activation = pre_activation_.memory->data;
   host_args_.m_sizes = m_sizes.data;
   host_args_.gather_indices = gather_indices.data;
   host_args_.topk_weights = topk_weights.data;
-  reference_.resize(static_cast<std::size_t>(M * p.N));
-  expected_status_ = reference_forward(p, host_args_, std::span<float>(reference_));
+  expected_status_ = reference_forward(p, host_args_, std::span<float>(y_.reference));
+  if (p.keep_pre_activation) {
+    reference_forward(pre_activation_problem(p), host_args_, std::span<float>(pre_activation_.reference));
+  }
+}
+
+ForwardCase::Output ForwardCase::allocate_output(const char* name, int columns, int padding) {
+  const std::int64_t M = spec_.M();
+  Output output;
+  output.columns = columns;
+  output.stride = columns + padding;
+  // Without the padding after the last row: nothing may touch it.
+  const std::int64_t elements = M == 0 ? 0 : (M - 1) * output.stride + columns;
+  output.memory = &memory_.allocate(name, static_cast<std::size_t>(elements) * 2, Use::read_write);
+  output.reference.resize(static_cast<std::size_t>(M * columns));
+  return output;
 }
 
 void ForwardCase::set_x_row(int row, std::uint16_t bits) {
@@ -112,17 +151,30 @@ void ForwardCase::set_x_row(int row, std::uint16_t bits) {
 }
 
 unsigned ForwardCase::run(const ForwardKernel& kernel, std::uint64_t seed) {
-  std::fill_n(y_->data, y_->bytes, poison);
-  status_->as<unsigned>()[0] = 0;
-  kernel.launch(memory_, args_, seed);
-  return status_->as<unsigned>()[0];
+  for (const Allocation* output : {y_.memory, pre_activation_.memory, workspace_}) {
+    if (output != nullptr) std::fill_n(output->data, output->bytes, poison);
+  }
+  unsigned& queue = queue_->as<unsigned>()[0];
+  unsigned& status = status_->as<unsigned>()[0];
+  queue = status = 0;
+  kernel.launch(memory_, args_, {workspace_->get(), static_cast<unsigned*>(queue_->get())}, seed);
+  if (queue != 0) throw KernelFault(fmt::format("leaves {} in the queue counter, which must be 0 after a launch", queue));
+  return status;
 }
 
 Comparison ForwardCase::compare() const {
-  Comparison result = compare_rows(spec_.problem, host_args_, reference_, row_tolerance(spec_.problem.dtype));
+  const Problem& p = spec_.problem;
+  Comparison result = compare(y_, p, host_args_);
+  if (!p.keep_pre_activation) return result;
+  return worst_of(std::move(result), compare(pre_activation_, pre_activation_problem(p), pre_activation_args(host_args_)));
+}
+
+Comparison ForwardCase::compare(const Output& output, const Problem& problem, const abi::GroupedGemmArgs& args) const {
+  Comparison result = compare_rows(problem, args, output.reference, row_tolerance(problem.dtype));
   for (int row = 0; row + 1 < spec_.M(); ++row) {
-    const std::byte* padding = y_->data + (row * y_stride() + spec_.problem.N) * 2;
-    if (std::all_of(padding, padding + spec_.y_padding * 2, [](std::byte b) { return b == poison; })) continue;
+    const std::byte* padding = output.memory->data + (row * output.stride + output.columns) * 2;
+    const std::byte* next_row = output.memory->data + (row + 1) * output.stride * 2;
+    if (std::all_of(padding, next_row, [](std::byte b) { return b == poison; })) continue;
     ++result.bad_rows;
     if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
     result.max_row_error = std::numeric_limits<double>::infinity();
@@ -130,12 +182,11 @@ Comparison ForwardCase::compare() const {
   return result;
 }
 
-std::vector<std::uint16_t> ForwardCase::y() const {
+std::vector<std::uint16_t> ForwardCase::rows_of(const Output& output) const {
   std::vector<std::uint16_t> rows;
-  const auto columns = static_cast<std::size_t>(spec_.problem.N);
   for (int row = 0; row < spec_.M(); ++row) {
-    const auto* first = y_->as<std::uint16_t>().data() + row * y_stride();
-    rows.insert(rows.end(), first, first + columns);
+    const auto* first = output.memory->as<std::uint16_t>().data() + row * output.stride;
+    rows.insert(rows.end(), first, first + output.columns);
   }
   return rows;
 }

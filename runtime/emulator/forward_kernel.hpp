@@ -9,13 +9,14 @@
 #include "moe_tune/config.hpp"
 #include "moe_tune/problem.hpp"
 #include "runtime/emulator/launch.hpp"
+#include "runtime/launch/forward_maps.hpp"
 #include "runtime/reference/case_spec.hpp"
 #include "runtime/reference/comparison.hpp"
-#include "templates/abi/grouped_gemm.cuh"
 
 namespace moe_tune::emulator {
 
-/// SMs of the emulated device: few, so that blocks are few and each walks over several tiles.
+/// SMs of the emulated device, with clusters for each block that a cluster has: few, so that blocks are few and each walks over
+/// several tiles.
 inline constexpr int sm_count = 2;
 
 /// The counterpart of moe_tune::ForwardKernel (runtime/launch/forward_kernel.hpp).
@@ -26,10 +27,12 @@ class ForwardKernel {
   /// The same from a source of the caller's, for example a faulty one.
   ForwardKernel(const Problem& problem, const KernelConfigForward& config, std::string_view cuda_source);
 
-  /// `args` with addresses of `memory`. Throws KernelFault with a report.
-  void launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, std::uint64_t seed) const;
+  /// `args` and `resources` with addresses of `memory`. Throws KernelFault with a report.
+  void launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources, std::uint64_t seed) const;
 
   const KernelConfigForward& config() const { return config_; }
+  /// Bytes of LaunchResources::workspace for M rows.
+  std::size_t workspace_bytes(std::int64_t M) const { return moe_tune::workspace_bytes(problem_, config_, M); }
 
  private:
   Problem problem_;
@@ -37,7 +40,7 @@ class ForwardKernel {
   Kernel kernel_;
 };
 
-/// The tensors of one call: random inputs, an output full of poison, the reference. Weights of experts without rows stay zeros:
+/// The tensors of one call: random inputs, outputs full of poison, the references. Weights of experts without rows stay zeros:
 /// nobody reads them, and a large model's take long to make.
 class ForwardCase {
  public:
@@ -47,32 +50,47 @@ class ForwardCase {
   /// Where the tensors are.
   GlobalMemory& memory() { return memory_; }
   const abi::GroupedGemmArgs& args() const { return args_; }
-  const std::vector<float>& reference() const { return reference_; }
+  const std::vector<float>& reference() const { return y_.reference; }
   /// The status bits that the reference finds in the data.
   unsigned expected_status() const { return expected_status_; }
 
   /// Gives all elements of a row of x one bit pattern; the reference stays as it was.
   void set_x_row(int row, std::uint16_t bits);
 
-  /// Poisons y, clears the status, launches; returns the status bits. Throws KernelFault with a report.
+  /// Poisons the outputs and the workspace, clears the status, launches; returns the status bits. Throws KernelFault with a
+  /// report, also for a queue counter that is not 0 afterwards.
   unsigned run(const ForwardKernel& kernel, std::uint64_t seed);
-  /// y of the last run against the reference, and whether the padding between its rows kept its poison (if not, the row before
-  /// counts as bad).
+  /// The outputs of the last run against the reference, and whether the padding between their rows kept its poison (if not, the
+  /// row before counts as bad).
   Comparison compare() const;
-  /// The rows of y, without padding.
-  std::vector<std::uint16_t> y() const;
+  /// The rows of y and of pre_activation, without padding.
+  std::vector<std::uint16_t> y() const { return rows_of(y_); }
+  std::vector<std::uint16_t> pre_activation() const { return rows_of(pre_activation_); }
 
  private:
-  std::int64_t y_stride() const { return spec_.problem.N + spec_.y_padding; }
+  /// An output and what it is compared with.
+  struct Output {
+    int columns = 0;
+    std::int64_t stride = 0;  ///< elements
+    Allocation* memory = nullptr;
+    std::vector<float> reference;
+  };
+
+  Output allocate_output(const char* name, int columns, int padding);
+  /// compare_rows() of an output, the padding between its rows included; `problem` and `args` have it as y.
+  Comparison compare(const Output& output, const Problem& problem, const abi::GroupedGemmArgs& args) const;
+  std::vector<std::uint16_t> rows_of(const Output& output) const;
 
   CaseSpec spec_;
   GlobalMemory memory_;
   Allocation* x_;
-  Allocation* y_;
+  Output y_;
+  Output pre_activation_;  ///< without memory unless the problem keeps it
+  Allocation* workspace_;
+  Allocation* queue_;
   Allocation* status_;
   abi::GroupedGemmArgs args_ = {};       // device addresses
   abi::GroupedGemmArgs host_args_ = {};  // the same with host addresses
-  std::vector<float> reference_;
   unsigned expected_status_ = 0;
 };
 

@@ -79,6 +79,11 @@ class DriverFunction<CUresult(Args...)> {
   X(cuMemcpyHtoDAsync)                           \
   X(cuMemcpyDtoHAsync)                           \
   X(cuMemcpyDtoDAsync)                           \
+  X(cuMemAllocFromPoolAsync)                     \
+  X(cuMemFreeAsync)                              \
+  X(cuMemPoolCreate)                             \
+  X(cuMemPoolDestroy)                            \
+  X(cuMemPoolSetAttribute)                       \
   X(cuMemsetD8Async)                             \
   X(cuMemsetD32Async)                            \
   X(cuMemHostAlloc)                              \
@@ -89,6 +94,8 @@ class DriverFunction<CUresult(Args...)> {
   X(cuStreamSynchronize)                         \
   X(cuStreamWaitEvent)                           \
   X(cuStreamIsCapturing)                         \
+  X(cuStreamGetId)                               \
+  X(cuThreadExchangeStreamCaptureMode)           \
   X(cuStreamGetCtx)                              \
   X(cuEventCreate)                               \
   X(cuEventRecord)                               \

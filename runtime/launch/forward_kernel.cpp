@@ -33,39 +33,79 @@ DeviceDescription describe_device(const DeviceInfo& info) {
 }
 
 CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config,
-                               const std::string& arch, WeightLayout layout) {
-  return cache.get_or_compile(emit_forward(problem, config, layout), arch, to_string(config) + ".cu");
+                               const DeviceDescription& device, WeightLayout layout) {
+  return cache.get_or_compile(emit_forward(problem, config, layout), arch_for(config.family, device), to_string(config) + ".cu");
 }
 
 ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled,
                              int sm_count)
-    : config_(config),
+    : problem_(problem),
+      config_(config),
       shared_bytes_(shared_memory_bytes(problem, config)),
-      column_tiles_((problem.N + config.BLOCK_N - 1) / config.BLOCK_N),
-      experts_(problem.E),
       sm_count_(sm_count),
       module_(compiled.cubin),
       function_(module_.function(forward_kernel_name)) {
+  if (dispatches(problem, config)) dispatch_ = module_.function(dispatch_kernel_name);
   driver().cuFuncSetAttribute(function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes_);
   driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(&resident_blocks_, function_, threads_per_block(config),
                                                        static_cast<std::size_t>(shared_bytes_));
 }
 
-void ForwardKernel::launch(const abi::GroupedGemmArgs& args, CUstream stream, int max_sms) const {
-  if (args.M == 0) return;
+std::int64_t ForwardKernel::most_tiles(int M) const {
+  const std::int64_t column_tiles = (problem_.N + config_.BLOCK_N - 1) / config_.BLOCK_N;
+  const std::int64_t most = column_tiles * (M / config_.BLOCK_M + std::int64_t{problem_.E});
   // Tile ids are 32 bits wide.
-  const std::int64_t most_tiles = column_tiles_ * (args.M / config_.BLOCK_M + std::int64_t{experts_});
-  if (most_tiles > INT32_MAX) {
-    throw UsageError(fmt::format("{} rows make up to {} tiles with {}; at most 2^31 - 1: split the call or use larger blocks",
-                                 args.M, most_tiles, to_string(config_)));
+  if (most > INT32_MAX) {
+    throw UsageError(fmt::format("{} rows make up to {} tiles with {}; at most 2^31 - 1: split the call or use larger blocks", M,
+                                 most, to_string(config_)));
+  }
+  return most;
+}
+
+void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResources& resources, CUstream stream,
+                           int max_sms) const {
+  if (args.M == 0) return;
+  if (dispatch_ != nullptr && resources.workspace == nullptr) {
+    throw UsageError(fmt::format("{} needs {} bytes of workspace and got none", to_string(config_), workspace_bytes(args.M)));
+  }
+  if (needs_queue() && resources.queue == nullptr) {
+    throw UsageError(fmt::format("{} needs a queue counter and got none", to_string(config_)));
   }
   // Blocks are spread over the SMs first: only a grid of at most max_sms blocks is sure to stay within as many SMs.
-  const std::int64_t wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : std::int64_t{sm_count_} * config_.ctas_per_sm;
-  const auto blocks = static_cast<unsigned>(std::min(wanted, most_tiles));
+  std::int64_t blocks = max_sms > 0 ? std::min(max_sms, sm_count_) : std::int64_t{sm_count_} * config_.ctas_per_sm;
+  blocks = std::min(blocks, most_tiles(args.M));
+  blocks = std::max<std::int64_t>(blocks / config_.cluster, 1) * config_.cluster;
+
+  CUlaunchAttribute attribute{};
+  attribute.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+  attribute.value.clusterDim = {static_cast<unsigned>(config_.cluster), 1, 1};
+  CUlaunchConfig launch{};
+  launch.gridDimX = static_cast<unsigned>(blocks);
+  launch.blockDimX = static_cast<unsigned>(threads_per_block(config_));
+  launch.gridDimY = launch.gridDimZ = launch.blockDimY = launch.blockDimZ = 1;
+  launch.sharedMemBytes = static_cast<unsigned>(shared_bytes_);
+  launch.hStream = stream;
+  launch.attrs = &attribute;
+  launch.numAttrs = config_.cluster > 1 ? 1 : 0;
+  abi::GroupedGemmArgs plain = args;
+  abi::ForwardSm90Args with_maps{};
+  void* parameters[] = {&plain};
+  if (config_.family == Family::sm90) {
+    with_maps = forward_sm90_args(problem_, config_, args, resources, encode_tensor_map);
+    parameters[0] = &with_maps;
+    if (dispatch_ != nullptr) launch_dispatch(args, resources.workspace, stream, max_sms);
+  }
+  driver().cuLaunchKernelEx(&launch, function_, parameters, nullptr);
+}
+
+void ForwardKernel::launch_dispatch(const abi::GroupedGemmArgs& args, void* workspace, CUstream stream, int max_sms) const {
+  const int rows_of_block = abi::dispatch_threads / 32;
+  const int wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : sm_count_ * dispatch_blocks_per_sm;
+  const int blocks = std::min(wanted, (args.M - 1) / rows_of_block + 1);
   abi::GroupedGemmArgs copy = args;
-  void* parameters[] = {&copy};
-  driver().cuLaunchKernel(function_, blocks, 1, 1, static_cast<unsigned>(threads_per_block(config_)), 1, 1,
-                          static_cast<unsigned>(shared_bytes_), stream, parameters, nullptr);
+  void* parameters[] = {&copy, &workspace};
+  driver().cuLaunchKernel(dispatch_, static_cast<unsigned>(blocks), 1, 1, abi::dispatch_threads, 1, 1,
+                          static_cast<unsigned>(dispatch_shared_bytes(problem_)), stream, parameters, nullptr);
 }
 
 }  // namespace moe_tune

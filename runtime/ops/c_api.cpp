@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -74,6 +75,7 @@ class Tensor {
     }
     return tensor_->strides[dim];
   }
+  std::size_t bytes() const { return static_cast<std::size_t>(size(0)) * tensor_->dtype.bits * tensor_->dtype.lanes / 8; }
   bool is(DLDataTypeCode code, int bits) const {
     return tensor_->dtype.code == code && tensor_->dtype.bits == bits && tensor_->dtype.lanes == 1;
   }
@@ -105,22 +107,45 @@ struct Call {
 // The sizes of the structs as first published: what a caller must give at least, also once fields have been added.
 constexpr std::size_t first_config_size = 36;
 constexpr std::size_t first_args_size = 88;
-static_assert(sizeof(moe_tune_config_forward) == first_config_size && sizeof(moe_tune_forward_args) == first_args_size,
-              "a field was added: copy the caller's struct_size bytes over a struct of defaults before reading it");
+static_assert(offsetof(moe_tune_config_forward, family) == first_config_size &&
+              offsetof(moe_tune_forward_args, pre_activation) == first_args_size);
 
-KernelConfigForward convert(const moe_tune_config_forward& c) {
-  if (c.struct_size < first_config_size) {
-    throw UsageError(fmt::format("config->struct_size is {}, not {}", c.struct_size, first_config_size));
+/// The caller's struct in today's size: what is missing of it is 0, what is new to this library is left out.
+template <class Struct>
+Struct widened(const Struct& given) {
+  Struct whole{};
+  std::memcpy(&whole, &given, std::min<std::size_t>(given.struct_size, sizeof whole));
+  return whole;
+}
+
+template <class Enum>
+Enum enum_of(const char* name, int value, Enum last) {
+  if (value < 0 || value > static_cast<int>(last)) throw UsageError(fmt::format("config->{} = {} is out of range", name, value));
+  return static_cast<Enum>(value);
+}
+
+KernelConfigForward convert(const moe_tune_config_forward& given) {
+  if (given.struct_size < first_config_size) {
+    throw UsageError(fmt::format("config->struct_size is {}, less than {}: set it to sizeof(moe_tune_config_forward)",
+                                 given.struct_size, first_config_size));
   }
+  const auto c = widened(given);
   KernelConfigForward config;
+  config.family = enum_of("family", c.family, Family::sm90);
   config.BLOCK_M = c.BLOCK_M;
   config.BLOCK_N = c.BLOCK_N;
   config.BLOCK_K = c.BLOCK_K;
   config.warps = c.warps;
-  config.warps_m = c.warps_m == 0 ? default_warps_m(c.BLOCK_M, c.BLOCK_N, c.warps) : c.warps_m;
+  config.warps_m = c.warps_m;
+  if (c.warps_m == 0) config.warps_m = config.family == Family::sm80 ? default_warps_m(c.BLOCK_M, c.BLOCK_N, c.warps) : 1;
   config.stages = c.stages;
   config.ctas_per_sm = c.ctas_per_sm;
   config.tile_order = c.n_fastest != 0 ? TileOrder::n_fastest : TileOrder::m_fastest;
+  config.mma_m = enum_of("weights_m", c.weights_m, MmaM::weights);
+  config.schedule = enum_of("ping_pong", c.ping_pong, Schedule::ping_pong);
+  config.cluster = c.cluster == 0 ? 1 : c.cluster;
+  config.tile_source = enum_of("queue", c.queue, TileSource::queue);
+  config.gather = enum_of("in_kernel", c.in_kernel, Gather::in_kernel);
   return config;
 }
 
@@ -130,12 +155,14 @@ int dimension(const char* what, std::int64_t value) {
   return static_cast<int>(value);
 }
 
-Call convert(const moe_tune_forward_args* a) {
-  if (a == nullptr) throw UsageError("args is NULL");
-  if (a->struct_size < first_args_size) {
-    throw UsageError(
-        fmt::format("args->struct_size is {}, not {}: set it to sizeof(moe_tune_forward_args)", a->struct_size, first_args_size));
+Call convert(const moe_tune_forward_args* given) {
+  if (given == nullptr) throw UsageError("args is NULL");
+  if (given->struct_size < first_args_size) {
+    throw UsageError(fmt::format("args->struct_size is {}, less than {}: set it to sizeof(moe_tune_forward_args)",
+                                 given->struct_size, first_args_size));
   }
+  const auto whole = widened(*given);
+  const moe_tune_forward_args* a = &whole;
   if (a->gemm != MOE_TUNE_GATE_UP && a->gemm != MOE_TUNE_DOWN)
     throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", a->gemm));
   const Tensor x("x", a->x, 2);
@@ -154,6 +181,9 @@ Call convert(const moe_tune_forward_args* a) {
   p.permute_x = a->permute_x != 0;
   p.permute_y = a->permute_y != 0;
   p.fuse_mul_post = a->fuse_mul_post != 0;
+  p.fuse_mul_pre = a->fuse_mul_pre != 0;
+  p.fuse_swiglu = a->fuse_swiglu != 0;
+  p.keep_pre_activation = a->pre_activation != nullptr;
   validate(p);
   if (w.storage_type() != p.dtype || y.storage_type() != p.dtype) throw UsageError("x, w and y have different dtypes");
 
@@ -161,7 +191,7 @@ Call convert(const moe_tune_forward_args* a) {
   if (M % p.top_k != 0) throw UsageError(fmt::format("y has {} rows, not a multiple of top_k = {}", M, p.top_k));
   const std::int64_t tokens = M / p.top_k;
   x.require_shape({p.permute_x ? tokens : M, p.K});
-  y.require_shape({M, p.N});
+  y.require_shape({M, output_columns(p)});
   m_sizes.require_shape({p.E});
 
   GroupedGemmForwardArgs& args = call.args;
@@ -185,7 +215,7 @@ Call convert(const moe_tune_forward_args* a) {
     args.gather_indices = indices.data();
     args.gather_indices_type = indices.index_type();
   }
-  if (p.fuse_mul_post) {
+  if (p.fuse_mul_post || p.fuse_mul_pre) {
     const bool flat = a->topk_weights != nullptr && a->topk_weights->ndim == 1;
     const Tensor weights("topk_weights", a->topk_weights, flat ? 1 : 2);
     if (flat) {
@@ -200,6 +230,20 @@ Call convert(const moe_tune_forward_args* a) {
     if (args.topk_weights_type == WeightType::storage && weights.storage_type() != p.dtype) {
       throw UsageError("topk_weights is neither float32 nor of x's dtype");
     }
+  }
+  if (p.keep_pre_activation) {
+    const Tensor kept("pre_activation", a->pre_activation, 2);
+    if (kept.storage_type() != p.dtype) throw UsageError("pre_activation is not of x's dtype");
+    kept.require_shape({M, p.N});
+    kept.require_device(call.device);
+    args.pre_activation = kept.data();
+    args.pre_activation_row_stride = kept.stride(0);
+  }
+  if (a->workspace != nullptr) {
+    const Tensor workspace("workspace", a->workspace, 1);
+    workspace.require_device(call.device);
+    args.workspace = workspace.data();
+    args.workspace_bytes = workspace.bytes();
   }
   if (a->config != nullptr) call.config = convert(*a->config);
   return call;
@@ -247,6 +291,13 @@ int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* t
     if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
     const Call call = convert(args);
     operations().find(call).prepare({tokens, count}, call.args.w_row_stride);
+  });
+}
+
+int moe_tune_workspace_bytes_forward(const moe_tune_forward_args* args, int64_t tokens, size_t* bytes) {
+  return guarded([&] {
+    if (bytes == nullptr) throw UsageError("bytes is NULL");
+    *bytes = operations().find(convert(args)).workspace_bytes(tokens);
   });
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -122,7 +123,7 @@ struct GroupedGemmForward::State {
       log_line(LogLevel::info,
                fmt::format("{}, {} tokens: {} ({})", describe(problem), tokens, to_string(choice.config), choice.why));
       if (!choice.warning.empty()) log_line(LogLevel::warn, choice.warning);
-      const CompiledKernel compiled = compile_forward(cubin_cache(), problem, choice.config, arch_of(device.info()), layout);
+      const CompiledKernel compiled = compile_forward(cubin_cache(), problem, choice.config, device.description(), layout);
       slot.owned[variant] = std::make_unique<ForwardKernel>(problem, choice.config, compiled, device.info().sm_count);
       slot.ready[variant].store(slot.owned[variant].get(), std::memory_order_release);
     }
@@ -143,7 +144,10 @@ struct GroupedGemmForward::State {
     require_pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
                     ", and the problem permutes rows");
     require_pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
-                    any && p.fuse_mul_post, ", and the problem has fuse_mul_post");
+                    any && (p.fuse_mul_post || p.fuse_mul_pre), ", and the problem scales rows");
+    require_pointer("pre_activation", a.pre_activation, alignment, any && p.keep_pre_activation,
+                    ", and the problem has keep_pre_activation");
+    require_pointer("workspace", a.workspace, alignment, false, "");
 
     const int element = element_bytes(p.dtype);
     abi::GroupedGemmArgs args{};
@@ -156,7 +160,11 @@ struct GroupedGemmForward::State {
     args.status = device.status_address();
     args.x_row_bytes = row_bytes("x", a.x_row_stride, p.K, element);
     args.w_row_bytes = row_bytes("w", a.w_row_stride, p.K, element);
-    args.y_row_bytes = row_bytes("y", a.y_row_stride, p.N, element);
+    args.y_row_bytes = row_bytes("y", a.y_row_stride, output_columns(p), element);
+    if (p.keep_pre_activation) {
+      args.pre_activation = a.pre_activation;
+      args.pre_activation_row_bytes = row_bytes("pre_activation", a.pre_activation_row_stride, p.N, element);
+    }
     const std::int64_t matrix = checked_mul(args.w_row_bytes, p.N, "bytes of one expert's weight");
     args.w_expert_bytes =
         a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, element, "grouped GEMM: w expert stride");
@@ -170,6 +178,25 @@ struct GroupedGemmForward::State {
     args.gather_indices_64 = a.gather_indices_type == IndexType::int64;
     args.topk_weights_f32 = a.topk_weights_type == WeightType::float32;
     return args;
+  }
+
+  /// The workspace that the caller gave, checked against what the kernel needs; null when none was given.
+  static void* given_workspace(const GroupedGemmForwardArgs& a, std::size_t needed) {
+    if (a.workspace == nullptr || a.workspace_bytes >= needed) return a.workspace;
+    throw UsageError(
+        fmt::format("grouped GEMM: the workspace has {} bytes; {} tokens need {}: give as many as workspace_bytes() "
+                    "says, or none",
+                    a.workspace_bytes, a.tokens, needed));
+  }
+
+  void launch(const ForwardKernel& kernel, const abi::GroupedGemmArgs& args, const GroupedGemmForwardArgs& a, CUstream stream) {
+    const std::size_t needed = kernel.workspace_bytes(args.M);
+    LaunchResources resources{given_workspace(a, needed), nullptr};
+    if (args.M == 0) return;
+    if (kernel.needs_queue()) resources.queue = queue_counter(device.queue_counters(), stream);
+    const PooledWorkspace pooled(device.workspaces(), resources.workspace == nullptr ? needed : 0, stream);
+    if (resources.workspace == nullptr) resources.workspace = pooled.get();
+    kernel.launch(args, resources, stream, a.max_sms);
   }
 
   /// The debug mode: waits, and turns what the kernel reported into an exception.
@@ -200,7 +227,7 @@ void GroupedGemmForward::run(const GroupedGemmForwardArgs& args, CUstream stream
   const abi::GroupedGemmArgs checked = state_->checked(args);
   const WeightLayout layout = state_->layout(checked.w_row_bytes);
   const CurrentContext current(state_->device.context());
-  state_->kernel(args.tokens, layout).launch(checked, stream, args.max_sms);
+  state_->launch(state_->kernel(args.tokens, layout), checked, args, stream);
   if (state_->library.options.check_each_call) state_->check_status(stream);
 }
 
@@ -208,7 +235,19 @@ void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens, std::int6
   const Problem& p = state_->problem;
   const WeightLayout layout = state_->layout(row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
   const CurrentContext current(state_->device.context());
-  for (const std::int64_t count : tokens) state_->kernel(count, layout);
+  std::size_t most_workspace = 0;
+  for (const std::int64_t count : tokens) {
+    state_->kernel(count, layout);
+    most_workspace = std::max(most_workspace, workspace_bytes(count));
+  }
+  state_->device.workspaces().reserve(most_workspace);
+}
+
+std::size_t GroupedGemmForward::workspace_bytes(std::int64_t tokens) const {
+  if (tokens < 0) throw UsageError(fmt::format("grouped GEMM: tokens = {}", tokens));
+  const std::int64_t M = checked_mul(tokens, state_->problem.top_k, "grouped GEMM: tokens * top_k");
+  const KernelConfigForward& config = state_->ladder.config(state_->ladder.find(tokens));
+  return moe_tune::workspace_bytes(state_->problem, config, narrow<int>(M, "grouped GEMM: tokens * top_k"));
 }
 
 Selection GroupedGemmForward::selection(std::int64_t tokens) const {

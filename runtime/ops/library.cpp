@@ -47,9 +47,17 @@ DeviceState::DeviceState(int ordinal) : info_(query_device(ordinal)), descriptio
   CUdeviceptr device = 0;
   driver().cuMemHostGetDevicePointer(&device, host, 0);
   status_device_ = reinterpret_cast<unsigned*>(device);
+  queue_counters_ = std::make_unique<QueueCounters>(allocate_queue_counters);
+  workspaces_ = std::make_unique<WorkspacePool>(context_.device());
 }
 
-DeviceState::~DeviceState() { static_cast<void>(driver().cuMemFreeHost.result(status_host_)); }
+DeviceState::~DeviceState() {
+  // Memory is freed in its context.
+  const CurrentContext current(context_.get());
+  queue_counters_.reset();
+  workspaces_.reset();
+  static_cast<void>(driver().cuMemFreeHost.result(status_host_));
+}
 
 unsigned DeviceState::read_status(bool clear) {
   const std::atomic_ref<unsigned> status(*status_host_);

@@ -11,12 +11,14 @@
 #include "generator/device.hpp"
 #include "moe_tune/grouped_gemm.hpp"
 #include "runtime/jit/device.hpp"
+#include "runtime/launch/queue_counters.hpp"
+#include "runtime/launch/workspace_pool.hpp"
 #include "tuning_db/override.hpp"
 #include "tuning_db/record.hpp"
 
 namespace moe_tune {
 
-/// A device in use: its primary context, and the status word that kernels write.
+/// A device in use: its primary context, the status word that kernels write, and what launches need beside their tensors.
 class DeviceState {
  public:
   explicit DeviceState(int ordinal);
@@ -31,10 +33,15 @@ class DeviceState {
   unsigned* status_address() const { return status_device_; }
   unsigned read_status(bool clear);
 
+  QueueCounters& queue_counters() { return *queue_counters_; }
+  const WorkspacePool& workspaces() const { return *workspaces_; }
+
  private:
   DeviceInfo info_;
   DeviceDescription description_;
   PrimaryContext context_;
+  std::unique_ptr<QueueCounters> queue_counters_;
+  std::unique_ptr<WorkspacePool> workspaces_;
   unsigned* status_host_ = nullptr;
   unsigned* status_device_ = nullptr;
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "generator/device.hpp"
 #include "moe_tune/config.hpp"
 #include "runtime/tune/workload.hpp"
 #include "tuning_db/journal.hpp"
@@ -54,10 +55,10 @@ class Bench {
 
   using OnCompiled = std::function<void(std::size_t index, const CompileOutcome&)>;
 
-  /// Compiles in parallel; outcome i is that of configs[i], `on_compiled` is told of each as it is finished. Throws
-  /// EnvironmentError for what is no candidate's fault.
+  /// Compiles in parallel, each for the arch of its family on `device`; outcome i is that of configs[i], `on_compiled` is told of
+  /// each as it is finished. Throws EnvironmentError for what is no candidate's fault.
   virtual std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
-                                              const std::string& arch, const OnCompiled& on_compiled) = 0;
+                                              const DeviceDescription& device, const OnCompiled& on_compiled) = 0;
 
   /// Chooses the workload that verify and time run, on a GPU or on the emulated device: buffers are filled and the reference is
   /// computed. Throws EnvironmentError when it cannot be set up (memory, no host compiler for the emulated device).

@@ -1,10 +1,10 @@
 #include "runtime/tune/candidates.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <random>
 #include <set>
+#include <tuple>
 
 #include "generator/constraints.hpp"
 #include "generator/heuristics.hpp"
@@ -19,8 +19,10 @@ constexpr int max_of_one_tile = 4;
 /// A space of at most this many times TuneOptions::predicted_best is compiled whole.
 constexpr std::size_t whole_space_factor = 4;
 
-std::array<int, 4> tile_shape(const KernelConfigForward& c) {
-  return {c.BLOCK_M, c.BLOCK_N, c.warps, c.warps_m};
+using TileShape = std::tuple<Family, int, int, int, int, MmaM, Schedule>;
+
+TileShape tile_shape(const KernelConfigForward& c) {
+  return {c.family, c.BLOCK_M, c.BLOCK_N, c.warps, c.warps_m, c.mma_m, c.schedule};
 }
 
 /// Keeps the order in which configs were added, each once, and only those of the space that did not fail before.
@@ -46,7 +48,7 @@ class Selection {
 };
 
 void add_best(Selection& selection, const std::vector<RankedConfig>& ranking, int count) {
-  std::map<std::array<int, 4>, int> of_shape;
+  std::map<TileShape, int> of_shape;
   int added = 0;
   for (std::size_t i = 0; i < ranking.size() && added < count; ++i) {
     int& alike = of_shape[tile_shape(ranking[i].config)];

@@ -23,7 +23,7 @@ Candidates choose_candidates(const TuneOptions& options, const Problem& problem,
                              const History& history);
 
 /// Blocks of a kernel that are resident on an SM, from what the compiler reports: limited by registers (allocated to a warp in
-/// units of 256), shared memory and threads.
+/// units of 256; what setmaxnreg moves within a block changes nothing), shared memory and threads.
 int resident_blocks(const KernelConfigForward& config, const Resources& resources, const DeviceDescription& device);
 
 }  // namespace moe_tune

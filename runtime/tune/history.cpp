@@ -15,18 +15,18 @@ bool same_routing(const RoutingSpec& spec, const Routing& routing) {
 
 }  // namespace
 
-History::History(const TuneOptions& options)
-    : target_(options.target), generator_(current_generator(Family::sm80)), routing_(options.routing) {
+History::History(const TuneOptions& options) : target_(options.target), routing_(options.routing) {
   Replay replay = Journal::replay(journal_path(options.database));
-  const auto is_ours = [&](const auto& record) {
-    return record.env.key == target_.env.key && record.env.nvrtc == target_.env.nvrtc && record.gen == generator_;
+  const auto is_ours = [&](const auto& record, const KernelConfigForward& config) {
+    return record.env.key == target_.env.key && record.env.nvrtc == target_.env.nvrtc && record.gen == generators_.of(config);
   };
   for (const Attempt& attempt : replay.attempts) {
-    if (is_ours(attempt) && is_failure(attempt.status)) add_failure(attempt);
+    if (is_ours(attempt, attempt.config) && is_failure(attempt.status)) add_failure(attempt);
   }
   for (Completed& completed : replay.completed) {
     // Predictions know no card: a measuring run does not take them for its own.
-    if (is_ours(completed) && completed.env.uuid.empty() != target_.live) completed_.push_back(std::move(completed));
+    if (is_ours(completed, completed.winner) && completed.env.uuid.empty() != target_.live)
+      completed_.push_back(std::move(completed));
   }
   for (Entry& entry : Store(options.database).read().entries) {
     if (entry.env.key == target_.env.key) entries_.push_back(std::move(entry));
@@ -36,8 +36,9 @@ History::History(const TuneOptions& options)
 std::optional<Entry> History::decided(const Problem& problem, int tokens) const {
   const Source source = target_.live ? Source::tuned : Source::predicted;
   for (const Entry& entry : entries_) {
-    if (entry.problem != problem || entry.tokens.measured != tokens || entry.source != source || entry.gen != generator_ ||
-        entry.env.nvrtc != target_.env.nvrtc || !same_routing(routing_, entry.routing)) {
+    if (entry.problem != problem || entry.tokens.measured != tokens || entry.source != source ||
+        entry.gen != generators_.of(entry.config) || entry.env.nvrtc != target_.env.nvrtc ||
+        !same_routing(routing_, entry.routing)) {
       continue;
     }
     const bool journalled = std::any_of(completed_.begin(), completed_.end(), [&](const Completed& completed) {
@@ -53,9 +54,7 @@ const Attempt* History::failure(const Problem& problem, const KernelConfigForwar
   return found == failures_.end() ? nullptr : &found->second;
 }
 
-void History::add_failure(const Attempt& attempt) {
-  failures_.insert_or_assign({attempt.problem, attempt.config}, attempt);
-}
+void History::add_failure(const Attempt& attempt) { failures_.insert_or_assign({attempt.problem, attempt.config}, attempt); }
 
 std::vector<KernelConfigForward> History::seeds(const Problem& problem) const {
   std::vector<KernelConfigForward> configs;

@@ -12,7 +12,7 @@
 
 namespace moe_tune {
 
-/// The journal and the database of a run's options, as far as they concern its device, generator and compiler.
+/// The journal and the database of a run's options, as far as they concern its device, generators and compiler.
 class History {
  public:
   /// Throws as Journal::replay and Store::read do.
@@ -32,7 +32,7 @@ class History {
 
  private:
   Target target_;
-  GeneratorId generator_;
+  Generators generators_;
   RoutingSpec routing_;
   std::vector<Completed> completed_;
   std::map<std::pair<Problem, KernelConfigForward>, Attempt> failures_;

@@ -12,6 +12,7 @@
 #include "generator/support/checked.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
+#include "runtime/reference/pre_activation.hpp"
 #include "runtime/tune/statistics.hpp"
 
 namespace moe_tune {
@@ -28,7 +29,11 @@ constexpr unsigned char poison = 0xff;  // a NaN in every 16-bit and 32-bit form
 struct Workbench::Buffers {
   Workload workload;
   RoutedRows rows;
-  DeviceBuffer x, w, y, reference, m_sizes, gather_indices, topk_weights, flush, status;
+  DeviceBuffer x, w, y, reference, pre_activation, pre_activation_reference;
+  DeviceBuffer m_sizes, gather_indices, topk_weights, flush, status, workspace, queue;
+
+  /// Launches follow one another: they share it.
+  LaunchResources resources() const { return {workspace.get(), static_cast<unsigned*>(queue.get())}; }
 };
 
 Workbench::Workbench(int ordinal, CubinCache& cache, EmitFunction emit)
@@ -60,6 +65,10 @@ void Workbench::set_up(const Workload& workload) {
   b->x = DeviceBuffer(static_cast<std::size_t>(bytes.x));
   b->y = DeviceBuffer(static_cast<std::size_t>(bytes.y));
   b->reference = DeviceBuffer(static_cast<std::size_t>(bytes.reference));
+  b->pre_activation = DeviceBuffer(static_cast<std::size_t>(bytes.pre_activation));
+  b->pre_activation_reference = DeviceBuffer(static_cast<std::size_t>(bytes.pre_activation_reference));
+  b->workspace = DeviceBuffer(static_cast<std::size_t>(bytes.workspace));
+  b->queue = DeviceBuffer(sizeof(unsigned));
   b->flush = DeviceBuffer(static_cast<std::size_t>(bytes.flush));
   b->status = DeviceBuffer(sizeof(unsigned));
   b->m_sizes = upload<int>(b->rows.m_sizes);
@@ -74,15 +83,21 @@ void Workbench::set_up(const Workload& workload) {
   fill(b->x, 1.0f, 1);
   // Outputs of about unit size, as a layer's are.
   fill(b->w, static_cast<float>(1 / std::sqrt(static_cast<double>(p.K))), 2);
-  if (p.fuse_mul_post) {
+  if (p.fuse_mul_post || p.fuse_mul_pre) {
     b->topk_weights = DeviceBuffer(static_cast<std::size_t>(rows * element_bytes(p.dtype)));
     fill(b->topk_weights, 1.0f, 3);
   }
   b->flush.fill(0, stream);
   b->status.fill(0, stream);
+  b->queue.fill(0, stream);
   b->reference.fill(poison, stream);
+  b->pre_activation_reference.fill(poison, stream);
   buffers_ = std::move(b);
-  utility_->reference_forward(p, arguments(), buffers_->reference.address(), stream);
+  const abi::GroupedGemmArgs args = arguments();
+  utility_->reference_forward(p, args, buffers_->reference.address(), stream);
+  if (p.keep_pre_activation) {
+    utility_->reference_forward(pre_activation_problem(p), args, buffers_->pre_activation_reference.address(), stream);
+  }
   stream_->synchronize();
 }
 
@@ -94,6 +109,7 @@ abi::GroupedGemmArgs Workbench::arguments() const {
   args.x = b.x.get();
   args.w = b.w.get();
   args.y = b.y.get();
+  args.pre_activation = b.pre_activation.get();
   args.m_sizes = b.m_sizes.get();
   args.gather_indices = b.gather_indices.get();
   args.topk_weights = b.topk_weights.get();
@@ -101,7 +117,8 @@ abi::GroupedGemmArgs Workbench::arguments() const {
   args.w_expert_bytes = static_cast<std::int64_t>(p.N) * p.K * element;
   args.x_row_bytes = narrow<int>(p.K * element, "bytes of a row of x");
   args.w_row_bytes = narrow<int>(p.K * element, "bytes of a row of w");
-  args.y_row_bytes = narrow<int>(p.N * element, "bytes of a row of y");
+  args.y_row_bytes = narrow<int>(output_columns(p) * element, "bytes of a row of y");
+  args.pre_activation_row_bytes = narrow<int>(p.N * element, "bytes of a row of pre_activation");
   args.M = workload_rows(p, b.workload.tokens);
   return args;
 }
@@ -111,14 +128,13 @@ const Workbench::Buffers& Workbench::buffers() const {
   return *buffers_;
 }
 
-const RoutedRows& Workbench::rows() const {
-  return buffers().rows;
-}
+const RoutedRows& Workbench::rows() const { return buffers().rows; }
 
 ForwardKernel& Workbench::kernel(const KernelConfigForward& config) {
   const Problem& problem = buffers().workload.problem;
   if (const auto found = kernels_.find(config); found != kernels_.end()) return found->second;
-  const CompiledKernel compiled = cache_.get_or_compile(emit_(problem, config), arch_of(device_), to_string(config));
+  const CompiledKernel compiled =
+      cache_.get_or_compile(emit_(problem, config), arch_for(config.family, describe_device(device_)), to_string(config));
   return kernels_.try_emplace(config, problem, config, compiled, device_.sm_count).first->second;
 }
 
@@ -129,10 +145,15 @@ Comparison Workbench::verify(const KernelConfigForward& config, const OnLaunch& 
   const CUstream stream = stream_->get();
   if (on_launch) on_launch(0);
   buffers_->y.fill(poison, stream);
-  candidate.launch(args, stream);
+  buffers_->pre_activation.fill(poison, stream);
+  candidate.launch(args, buffers_->resources(), stream);
   stream_->synchronize();
   const Problem& problem = buffers_->workload.problem;
-  return utility_->compare(problem, args, buffers_->reference.address(), row_tolerance(problem.dtype), stream);
+  const double tolerance = row_tolerance(problem.dtype);
+  Comparison comparison = utility_->compare(problem, args, buffers_->reference.address(), tolerance, stream);
+  if (!problem.keep_pre_activation) return comparison;
+  return worst_of(std::move(comparison), utility_->compare(pre_activation_problem(problem), pre_activation_args(args),
+                                                           buffers_->pre_activation_reference.address(), tolerance, stream));
 }
 
 int Workbench::resident_blocks(const KernelConfigForward& config) {
@@ -154,7 +175,7 @@ TimedRounds Workbench::time(std::span<const KernelConfigForward> configs, int ro
     // dirty lines behind, which the measured kernel would have to write back.
     utility_->stream_read(flush.address(), static_cast<std::int64_t>(flush.bytes()), stream);
     watch.start(stream);
-    candidate.launch(args, stream);
+    candidate.launch(args, buffers_->resources(), stream);
     watch.stop(stream);
     return watch.microseconds();
   };

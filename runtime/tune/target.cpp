@@ -31,8 +31,10 @@ Target live_target(const DeviceInfo& info, const std::string& nvrtc, std::int64_
   return target;
 }
 
-GeneratorId current_generator(Family family) {
-  return {std::string(generator_version()), source_hash(family), compile_flags()};
+GeneratorId current_generator(Family family) { return {std::string(generator_version()), source_hash(family), compile_flags()}; }
+
+Generators::Generators() {
+  for (std::size_t family = 0; family < ids_.size(); ++family) ids_[family] = current_generator(static_cast<Family>(family));
 }
 
 }  // namespace moe_tune

@@ -1,6 +1,7 @@
 // What is tuned for: a GPU in this machine, or a named one that is not here.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -27,5 +28,17 @@ Target live_target(const DeviceInfo& info, const std::string& nvrtc, std::int64_
 
 /// The generator that emits kernels of `family` today.
 GeneratorId current_generator(Family family);
+
+/// The generators of today, by family.
+class Generators {
+ public:
+  Generators();
+
+  /// The one that emits kernels of this config.
+  const GeneratorId& of(const KernelConfigForward& config) const { return ids_[static_cast<std::size_t>(config.family)]; }
+
+ private:
+  std::array<GeneratorId, family_count> ids_;
+};
 
 }  // namespace moe_tune

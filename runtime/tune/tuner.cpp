@@ -32,13 +32,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 class Run {
  public:
   Run(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer)
-      : options_(options),
-        plan_(plan),
-        bench_(bench),
-        observer_(observer),
-        history_(options),
-        recorder_(options, observer),
-        generator_(current_generator(Family::sm80)) {}
+      : options_(options), plan_(plan), bench_(bench), observer_(observer), history_(options), recorder_(options, observer) {}
 
   TuneResult run() {
     std::vector<PointPlan> points = plan_.points;
@@ -165,7 +159,6 @@ class Run {
     Entry entry;
     entry.problem = point.problem;
     entry.env = options_.target.env;
-    entry.gen = generator_;
     entry.tokens = point.range;
     entry.routing = routing_record(options_.routing, rows);
     const bool decided = compiled.empty()
@@ -177,6 +170,7 @@ class Run {
       result.message = failure_message(result);
       return;
     }
+    entry.gen = generators_.of(entry.config);
     entry.search.space = point.space;
     entry.search.pruned = point.space - static_cast<int>(candidates.configs.size());
     entry.search.compiled = result.compiled;
@@ -196,7 +190,7 @@ class Run {
     Attempt attempt;
     attempt.problem = point.problem;
     attempt.env = options_.target.env;
-    attempt.gen = generator_;
+    attempt.gen = generators_.of(config);
     attempt.tokens = point.tokens;
     attempt.config = config;
     attempt.status = status;
@@ -228,7 +222,7 @@ class Run {
     for (std::size_t begin = 0; begin < missing.size(); begin += batch) {
       if (deadline_ && !compiled_.empty() && Clock::now() >= *deadline_ - share_ / 2) break;
       const std::span<const KernelConfigForward> part(missing.data() + begin, std::min(batch, missing.size() - begin));
-      bench_.compile(point.problem, part, options_.target.device.arch(), [&](std::size_t i, const CompileOutcome& outcome) {
+      bench_.compile(point.problem, part, options_.target.device, [&](std::size_t i, const CompileOutcome& outcome) {
         Attempt attempt = attempt_of(point, part[i], outcome.status, outcome.message);
         if (outcome.resources.regs > 0) attempt.resources = outcome.resources;
         if (is_failure(outcome.status)) {
@@ -384,7 +378,7 @@ class Run {
   TuneObserver& observer_;
   History history_;
   Recorder recorder_;
-  GeneratorId generator_;
+  Generators generators_;
   TuneResult result_;
   Clock::time_point start_ = Clock::now();
   std::vector<KernelConfigForward> space_;                ///< of the problem at hand

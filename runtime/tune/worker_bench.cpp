@@ -57,7 +57,7 @@ WorkerBench::WorkerBench(WorkerBenchOptions options) : options_(std::move(option
 }
 
 std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::span<const KernelConfigForward> configs,
-                                                 const std::string& arch, const OnCompiled& on_compiled) {
+                                                 const DeviceDescription& device, const OnCompiled& on_compiled) {
   std::vector<CompileOutcome> outcomes(configs.size());
   std::vector<WorkerProcess*> workers;
   for (const auto& worker : compilers_) workers.push_back(worker.get());
@@ -69,7 +69,8 @@ std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::sp
     for (std::size_t i = 0; i < workers.size() && next < configs.size(); ++i) {
       if (workers[i]->busy()) continue;
       task[i] = next++;
-      workers[i]->send(to_json(CompileRequest{problem, configs[task[i]], arch}), limits);
+      const KernelConfigForward& config = configs[task[i]];
+      workers[i]->send(to_json(CompileRequest{problem, config, arch_for(config.family, device)}), limits);
     }
     wait_for_workers(workers, options_.cancel);
     for (std::size_t i = 0; i < workers.size(); ++i) {

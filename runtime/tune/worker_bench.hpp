@@ -34,7 +34,7 @@ class WorkerBench final : public Bench {
   explicit WorkerBench(WorkerBenchOptions options);
 
   std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
-                                      const std::string& arch, const OnCompiled& on_compiled) override;
+                                      const DeviceDescription& device, const OnCompiled& on_compiled) override;
   void set_up(const Workload& workload) override;
   VerifyOutcome verify(const KernelConfigForward& config) override;
   TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override;

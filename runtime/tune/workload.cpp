@@ -11,13 +11,20 @@ int workload_rows(const Problem& problem, int tokens) {
 WorkloadBytes workload_bytes(const Problem& p, int tokens, std::int64_t l2_bytes) {
   const std::int64_t rows = workload_rows(p, tokens);
   const std::int64_t element = element_bytes(p.dtype);
-  const std::int64_t outputs = checked_mul(rows, p.N, "elements of y");
+  const std::int64_t products = checked_mul(rows, p.N, "elements of y");
+  const std::int64_t outputs = p.fuse_swiglu ? products / 2 : products;
   WorkloadBytes bytes;
   bytes.weights = checked_mul(checked_mul(checked_mul(p.E, p.N, "elements of w"), p.K, "elements of w"), element, "bytes of w");
   bytes.x = checked_mul(checked_mul(p.permute_x ? tokens : rows, p.K, "elements of x"), element, "bytes of x");
   bytes.y = checked_mul(outputs, element, "bytes of y");
   bytes.reference = checked_mul(outputs, sizeof(float), "bytes of the reference");
-  bytes.routing = (p.E + rows) * static_cast<std::int64_t>(sizeof(int)) + (p.fuse_mul_post ? rows * element : 0);
+  if (p.keep_pre_activation) {
+    bytes.pre_activation = checked_mul(products, element, "bytes of pre_activation");
+    bytes.pre_activation_reference = checked_mul(products, sizeof(float), "bytes of the reference");
+  }
+  if (p.permute_x) bytes.workspace = checked_mul(checked_mul(rows, p.K, "elements of workspace"), element, "bytes of workspace");
+  const bool scaled = p.fuse_mul_post || p.fuse_mul_pre;
+  bytes.routing = (p.E + rows) * static_cast<std::int64_t>(sizeof(int)) + (scaled ? rows * element : 0);
   // Twice the L2, so that whatever the replacement policy keeps of the first half goes in the second.
   bytes.flush = (2 * l2_bytes + 15) / 16 * 16;
   return bytes;

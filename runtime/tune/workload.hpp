@@ -30,14 +30,19 @@ struct Place {
 
 /// Device bytes of every buffer that measuring a workload needs.
 struct WorkloadBytes {
-  std::int64_t weights = 0;    ///< E * N * K elements
-  std::int64_t x = 0;          ///< (T, K) with permute_x, else (M, K)
-  std::int64_t y = 0;          ///< (M, N)
-  std::int64_t reference = 0;  ///< (M, N) float32
-  std::int64_t routing = 0;    ///< m_sizes, gather_indices, topk_weights
-  std::int64_t flush = 0;      ///< read before every sample to evict the L2
+  std::int64_t weights = 0;                   ///< E * N * K elements
+  std::int64_t x = 0;                         ///< (T, K) with permute_x, else (M, K)
+  std::int64_t y = 0;                         ///< (M, columns of y)
+  std::int64_t reference = 0;                 ///< the same in float32
+  std::int64_t pre_activation = 0;            ///< (M, N) when it is kept
+  std::int64_t pre_activation_reference = 0;  ///< the same in float32
+  std::int64_t workspace = 0;                 ///< (M, K) with permute_x: what a kernel may dispatch to
+  std::int64_t routing = 0;                   ///< m_sizes, gather_indices, topk_weights
+  std::int64_t flush = 0;                     ///< read before every sample to evict the L2
 
-  std::int64_t total() const { return weights + x + y + reference + routing + flush; }
+  std::int64_t total() const {
+    return weights + x + y + reference + pre_activation + pre_activation_reference + workspace + routing + flush;
+  }
 };
 
 /// Rows of a workload, T * top_k. Throws UsageError when they do not fit an int.

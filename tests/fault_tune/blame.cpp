@@ -28,7 +28,7 @@ TEST_CASE("an error of the machine is no candidate's: compiling, verifying and t
   for (int i = 0; i < 2; ++i) {
     int told = 0;
     const auto count = [&](std::size_t, const CompileOutcome&) { ++told; };
-    CHECK_THROWS_WITH(bench.compile(problem, two_configs, "sm_90", count), "it did not go well");
+    CHECK_THROWS_WITH(bench.compile(problem, two_configs, find_device("h200"), count), "it did not go well");
     CHECK(told == 0);
   }
   bench.set_up({problem, 3, {}, 1});
@@ -44,7 +44,7 @@ TEST_CASE("every other error is the candidate's, as what it is") {
                                                                           {"hang", AttemptStatus::hung}}));
   CAPTURE(kind);
   WorkerBench bench(failing_as(kind));
-  for (const CompileOutcome& outcome : bench.compile(test::small_problem(), two_configs, "sm_90", {})) {
+  for (const CompileOutcome& outcome : bench.compile(test::small_problem(), two_configs, find_device("h200"), {})) {
     CHECK(outcome.status == AttemptStatus::compile_error);
   }
   bench.set_up({test::small_problem(), 3, {}, 1});

@@ -53,7 +53,7 @@ TEST_CASE("a compile bomb, a source that does not compile and a compiler that di
   const std::vector<KernelConfigForward> configs = {config_with(16), config_with(32), config_with(64), config_with(128),
                                                     config_with(256)};
   std::map<std::size_t, AttemptStatus> told;
-  const auto outcomes = bench.compile(test::small_problem(), configs, "sm_90",
+  const auto outcomes = bench.compile(test::small_problem(), configs, find_device("h200"),
                                       [&](std::size_t i, const CompileOutcome& outcome) { told[i] = outcome.status; });
   REQUIRE(outcomes.size() == 5);
   CAPTURE(outcomes[0].message, outcomes[4].message);

@@ -62,8 +62,7 @@ TEST_CASE("planted kernels are found out, each for what it does") {
   for (const KernelConfigForward& config : input.candidates) {
     REQUIRE(in_config_space(input.workload.problem, config, machine.target.device));
   }
-  for (const CompileOutcome& outcome :
-       bench.compile(input.workload.problem, input.candidates, machine.target.device.arch(), {})) {
+  for (const CompileOutcome& outcome : bench.compile(input.workload.problem, input.candidates, machine.target.device, {})) {
     CAPTURE(outcome.message);
     REQUIRE(outcome.status == AttemptStatus::compiled);
   }

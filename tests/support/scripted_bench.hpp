@@ -27,7 +27,7 @@ class ScriptedBench final : public Bench {
  public:
   explicit ScriptedBench(std::function<Behaviour(const KernelConfigForward&)> behaviour) : behaviour_(std::move(behaviour)) {}
 
-  std::vector<CompileOutcome> compile(const Problem&, std::span<const KernelConfigForward> configs, const std::string&,
+  std::vector<CompileOutcome> compile(const Problem&, std::span<const KernelConfigForward> configs, const DeviceDescription&,
                                       const OnCompiled& on_compiled) override {
     std::vector<CompileOutcome> outcomes;
     for (std::size_t i = 0; i < configs.size(); ++i) {

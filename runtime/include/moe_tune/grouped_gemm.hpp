@@ -1,6 +1,7 @@
 // Grouped GEMM on the GPU with the tuned kernel: the C++ API.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -22,16 +23,17 @@ enum class IndexType { int32, int64 };
 /// Of topk_weights: the problem's dtype, or float32.
 enum class WeightType { storage, float32 };
 
-/// Device memory of one call; nothing is owned or kept. x, w, y and the row strides are
-/// multiples of 16 bytes, the other pointers of their element. Strides are in
-/// elements, between the starts of rows; 0 means contiguous. M = tokens * top_k.
+/// Device memory of one call; nothing is owned or kept. x, w, y, pre_activation, workspace and the row strides are multiples of
+/// 16 bytes, the other pointers of their element. Strides are in elements, between the starts of rows; 0 means contiguous. M =
+/// tokens * top_k.
 struct GroupedGemmForwardArgs {
   const void* x = nullptr;               ///< (tokens, K) with permute_x, else (M, K) in expert order
   const void* w = nullptr;               ///< (E, N, K)
-  void* y = nullptr;                     ///< (M, N); rows past sum(m_sizes) are not touched
+  void* y = nullptr;                     ///< (M, N), with fuse_swiglu (M, N / 2); rows past sum(m_sizes) are not touched
+  void* pre_activation = nullptr;        ///< (M, N), indexed like y; needed with keep_pre_activation
   const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device
   const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; needed with permute_x or permute_y
-  const void* topk_weights = nullptr;    ///< (M) by slot, that is (tokens, top_k); needed with fuse_mul_post
+  const void* topk_weights = nullptr;    ///< (M) by slot, that is (tokens, top_k); needed with fuse_mul_post and fuse_mul_pre
   IndexType m_sizes_type = IndexType::int32;
   IndexType gather_indices_type = IndexType::int32;
   WeightType topk_weights_type = WeightType::storage;
@@ -40,7 +42,12 @@ struct GroupedGemmForwardArgs {
   std::int64_t w_row_stride = 0;
   std::int64_t w_expert_stride = 0;
   std::int64_t y_row_stride = 0;
-  int max_sms = 0;  ///< use at most this many SMs, one block on each; 0: all
+  std::int64_t pre_activation_row_stride = 0;
+  /// GroupedGemmForward::workspace_bytes(tokens) bytes that no other call uses at the same time; null: from a pool of the
+  /// library.
+  void* workspace = nullptr;
+  std::size_t workspace_bytes = 0;
+  int max_sms = 0;  ///< use at most this many SMs, one block on each, but never less than a cluster; 0: all
 };
 
 /// Bad device data that kernels met; bits stay until cleared. Bad rows are skipped, never written out of bounds.
@@ -104,13 +111,23 @@ class MOE_TUNE_API GroupedGemmForward {
   GroupedGemmForward(GroupedGemmForward&&) noexcept;
   GroupedGemmForward& operator=(GroupedGemmForward&&) noexcept;
 
-  /// Enqueues the product on `stream` and returns: no synchronisation with the device, no allocation on it. Can be captured into
-  /// a CUDA graph and replayed with other data, m_sizes and gather_indices. The first call that uses a kernel compiles (or finds
-  /// it in the cache) and loads it; prepare() does that ahead of time, and must have before a capture. Throws UsageError for bad
+  /// Enqueues the product on `stream` and returns, without synchronising with the device. Can be captured into a CUDA graph and
+  /// replayed with other data, m_sizes and gather_indices, beside anything but itself and copies of it. The first call that uses
+  /// a kernel compiles (or finds it in the cache) and loads it; prepare() does that ahead of time, and must have before a
+  /// capture.
+  ///
+  /// Most configs need no workspace, or get it in the arguments: then nothing is allocated on the device, but for a small counter
+  /// for each 16384 streams and captured calls. Otherwise the call takes its workspace in stream order from a memory pool that
+  /// keeps it when the call is done: it asks the system for memory only when the calls that run at the same time need more than
+  /// ever before. Captured, such a call has an allocation and a release as nodes of the graph. Throws UsageError for bad
   /// arguments.
   void run(const GroupedGemmForwardArgs& args, CUstream_st* stream);
 
-  /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmForwardArgs.
+  /// Bytes of GroupedGemmForwardArgs::workspace that run() needs for `tokens`; 0: none.
+  std::size_t workspace_bytes(std::int64_t tokens) const;
+
+  /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmForwardArgs, and lets the
+  /// library's pool have the workspace of one such call.
   void prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride = 0);
 
   /// The config that run() uses for `tokens`.

@@ -28,39 +28,58 @@ typedef enum { MOE_TUNE_GATE_UP = 0, MOE_TUNE_DOWN = 1 } moe_tune_gemm;
 #define MOE_TUNE_STATUS_BAD_GATHER_INDEX 1u
 #define MOE_TUNE_STATUS_BAD_M_SIZES 2u
 
-/* A kernel config by hand; the fields are those of `moe-tune list-configs`. warps_m = 0 chooses the split of the warps. */
+typedef enum { MOE_TUNE_SM80 = 0, MOE_TUNE_SM90 = 1 } moe_tune_family;
+
+/* A kernel config by hand; the fields are those of `moe-tune list-configs`. warps_m = 0 chooses the split of the warps. Fields
+ * that struct_size leaves out count as 0. */
 typedef struct {
   uint32_t struct_size; /* sizeof(moe_tune_config_forward) */
   int32_t BLOCK_M, BLOCK_N, BLOCK_K;
   int32_t warps, warps_m, stages, ctas_per_sm;
   int32_t n_fastest; /* tile_order: 0 = m_fastest, 1 = n_fastest */
+  int32_t family;    /* moe_tune_family; the fields below are those of sm90, 0 with sm80 */
+  int32_t weights_m; /* mma_m: 0 = tokens, 1 = weights */
+  int32_t ping_pong; /* schedule: 0 = cooperative, 1 = ping_pong */
+  int32_t cluster;   /* 0 counts as 1 */
+  int32_t queue;     /* tile_source: 0 = static_order, 1 = queue */
+  int32_t in_kernel; /* gather: 0 = dispatch, 1 = in_kernel */
 } moe_tune_config_forward;
 
 /* Y[dst(r), :] = X[src(r), :] . W[e]^T for the rows r of every expert e; expert e owns m_sizes[e] consecutive sorted rows, and
- * gather_indices[r] is the slot (token * top_k + choice) at sorted row r. M = T * top_k. */
+ * gather_indices[r] is the slot (token * top_k + choice) at sorted row r. M = T * top_k. With fuse_swiglu y is silu(gate) * up of
+ * the products, gate being the first half of their columns and up the second. Fields that struct_size leaves out count as 0. */
 typedef struct {
   uint32_t struct_size;           /* sizeof(moe_tune_forward_args) */
   int32_t gemm;                   /* moe_tune_gemm: which tuned entry to use */
   const DLTensor* x;              /* (T, K) with permute_x, else (M, K); bfloat16 or float16; CUDA; last stride 1 */
   const DLTensor* w;              /* (E, N, K), same dtype */
-  const DLTensor* y;              /* (M, N), same dtype; written */
+  const DLTensor* y;              /* (M, N), with fuse_swiglu (M, N / 2); same dtype; written */
   const DLTensor* m_sizes;        /* (E), int32 or int64 */
   const DLTensor* gather_indices; /* (M), int32 or int64; NULL without a permutation */
-  const DLTensor* topk_weights;   /* (M) or (T, top_k), float32 or x's dtype; NULL without fuse_mul_post */
+  const DLTensor* topk_weights;   /* (M) or (T, top_k), float32 or x's dtype; NULL without fuse_mul_post and fuse_mul_pre */
   int32_t top_k;
   int32_t permute_x;                     /* row r reads X[gather_indices[r] / top_k] */
   int32_t permute_y;                     /* row r is stored at Y[gather_indices[r]] */
   int32_t fuse_mul_post;                 /* the stored row is scaled by topk_weights[slot] */
-  int32_t max_sms;                       /* use at most this many SMs, one block on each; 0: all */
+  int32_t max_sms;                       /* use at most this many SMs, one block on each, but never less than a cluster; 0: all */
   const moe_tune_config_forward* config; /* NULL: the library chooses */
+  const DLTensor* pre_activation;        /* (M, N), same dtype; written, with the products; NULL: not kept. Needs fuse_swiglu */
+  const DLTensor* workspace; /* 1-D, any dtype, moe_tune_workspace_bytes_forward() bytes; NULL: the library's own */
+  int32_t fuse_mul_pre;      /* the products of a row are scaled by topk_weights[slot], before SwiGLU; needs permute_x */
+  int32_t fuse_swiglu;
 } moe_tune_forward_args;
 
 /* Enqueues the product on `stream` (a cudaStream_t or CUstream; NULL: the default stream) of x's device. Does not synchronise;
  * can be captured into a CUDA graph once its kernel is prepared. All tensors lie on one device and outlive the work. */
 MOE_TUNE_C_API int moe_tune_grouped_gemm_forward(const moe_tune_forward_args* args, void* stream);
 
-/* Compiles and loads the kernels that `args` would use for these token counts. Only shapes, strides, dtypes and flags of args are read. */
+/* Compiles and loads the kernels that `args` would use for these token counts. Only shapes, strides, dtypes and flags of args are
+ * read. */
 MOE_TUNE_C_API int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* tokens, size_t count);
+
+/* Bytes of workspace that `args` needs at `tokens`; 0: none. A call without workspace takes it from a memory pool of the library,
+ * which keeps it; captured, the call then has an allocation as a node of the graph. */
+MOE_TUNE_C_API int moe_tune_workspace_bytes_forward(const moe_tune_forward_args* args, int64_t tokens, size_t* bytes);
 
 /* Writes which config serves `args` at `tokens`, and why, as one line; cut to `size` bytes, always terminated. */
 MOE_TUNE_C_API int moe_tune_explain_forward(const moe_tune_forward_args* args, int64_t tokens, char* text, size_t size);

@@ -108,7 +108,7 @@ TEST_CASE("bad data: the status stays until it is cleared") {
   abi::GroupedGemmArgs args = bad.args();
   ForwardCase good(routed_case(with_permutation(1), 40, {}));
   args.gather_indices = good.args().gather_indices;
-  kernel.launch(args, nullptr);
+  kernel.launch(args, good.resources(), nullptr);
   CHECK(bad.status() == abi::status_bad_gather_index);
 }
 

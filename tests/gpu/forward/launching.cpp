@@ -38,7 +38,7 @@ TEST_CASE("launching: a captured launch reads m_sizes when it is replayed") {
   const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200));
   ForwardCase forward(one_expert_case(gather, 200, 5));
   const Stream stream;
-  const CapturedGraph graph(stream.get(), [&] { kernel.launch(forward.args(), stream.get()); });
+  const CapturedGraph graph(stream.get(), [&] { kernel.launch(forward.args(), forward.resources(), stream.get()); });
   forward.reset(stream.get());
   graph.launch(stream.get());
   stream.synchronize();
@@ -69,7 +69,7 @@ TEST_CASE("launching: part of the GPU, or more of it than there is, gives the sa
 TEST_CASE("launching: no tokens launch nothing") {
   const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 1));
   abi::GroupedGemmArgs args = {};
-  kernel.launch(args, nullptr);  // null pointers would fault
+  kernel.launch(args, {}, nullptr);  // null pointers would fault
   driver().cuStreamSynchronize(nullptr);
 }
 

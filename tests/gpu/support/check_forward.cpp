@@ -14,6 +14,7 @@ void check_result(const ForwardCase& forward) {
     FAIL_CHECK("expert " << expert << " has a row error of " << comparison.expert_error[expert]);
   }
   CHECK(forward.guards_intact());
+  CHECK(forward.queue() == 0);
 }
 
 void check_forward(const CaseSpec& spec, const ForwardKernel& kernel, int max_sms) {

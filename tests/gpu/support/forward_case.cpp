@@ -8,6 +8,7 @@
 
 #include "generator/support/checked.hpp"
 #include "runtime/jit/driver.hpp"
+#include "runtime/reference/pre_activation.hpp"
 
 namespace moe_tune::test {
 
@@ -42,7 +43,11 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   // Scaled so that outputs are about 1 whatever K is.
   x_ = random_tensor(std::int64_t{x_rows()} * x_stride(), p.dtype, 1.0f, spec_.seed);
   w_ = random_tensor(p.E * w_stride(), p.dtype, 1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000);
-  y_ = DeviceBuffer((std::size_t(spec_.M()) + 2 * guard_rows) * y_stride() * 2);
+  y_ = allocate_output(output_columns(p), spec_.y_padding);
+  if (p.keep_pre_activation) pre_activation_ = allocate_output(p.N, spec_.pre_activation_padding);
+  workspace_ = DeviceBuffer(p.permute_x ? std::max<std::size_t>(std::size_t(spec_.M()) * p.K * 2, 16) : 0);
+  queue_ = DeviceBuffer(sizeof(unsigned));
+  queue_.fill(0);
   m_sizes_ = upload_integers(spec_.m_sizes, spec_.m_sizes_64);
   gather_indices_ = upload_integers(spec_.gather_indices, spec_.gather_indices_64);
   topk_weights_ = DeviceBuffer(std::max(spec_.M(), 8) * sizeof(float));
@@ -54,11 +59,14 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
     Gpu::get().utilities().fill_random(topk_weights_.address(), spec_.M(), p.dtype, 1.0f, spec_.seed + 2000, nullptr);
   }
   status_ = DeviceBuffer(sizeof(unsigned));
-  reference_ = DeviceBuffer(std::max<std::size_t>(std::size_t(spec_.M()) * p.N, 1) * sizeof(float));
 
   args_.x = x_.get();
   args_.w = w_.get();
-  args_.y = reinterpret_cast<void*>(y_.address() + std::size_t{guard_rows} * y_stride() * 2);
+  args_.y = y_.rows();
+  if (p.keep_pre_activation) {
+    args_.pre_activation = pre_activation_.rows();
+    args_.pre_activation_row_bytes = pre_activation_.stride * 2;
+  }
   args_.m_sizes = m_sizes_.get();
   args_.gather_indices = gather_indices_.get();
   args_.topk_weights = topk_weights_.get();
@@ -66,7 +74,7 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   args_.w_expert_bytes = w_stride() * 2;
   args_.x_row_bytes = x_stride() * 2;
   args_.w_row_bytes = w_row_stride() * 2;
-  args_.y_row_bytes = y_stride() * 2;
+  args_.y_row_bytes = y_.stride * 2;
   args_.M = spec_.M();
   args_.m_sizes_64 = spec_.m_sizes_64;
   args_.gather_indices_64 = spec_.gather_indices_64;
@@ -76,9 +84,27 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
 }
 
 void ForwardCase::refresh_reference() {
-  reference_.fill(0xff);
-  Gpu::get().utilities().reference_forward(spec_.problem, args_, reference_.address(), nullptr);
+  const Problem& p = spec_.problem;
+  y_.reference.fill(0xff);
+  Gpu::get().utilities().reference_forward(p, args_, y_.reference.address(), nullptr);
+  if (p.keep_pre_activation) {
+    pre_activation_.reference.fill(0xff);
+    Gpu::get().utilities().reference_forward(pre_activation_problem(p), args_, pre_activation_.reference.address(), nullptr);
+  }
   driver().cuStreamSynchronize(nullptr);
+}
+
+void* ForwardCase::Output::rows() const {
+  return reinterpret_cast<void*>(memory.address() + std::size_t{guard_rows} * stride * 2);
+}
+
+ForwardCase::Output ForwardCase::allocate_output(int columns, int padding) const {
+  Output output;
+  output.columns = columns;
+  output.stride = columns + padding;
+  output.memory = DeviceBuffer((std::size_t(spec_.M()) + 2 * guard_rows) * output.stride * 2);
+  output.reference = DeviceBuffer(std::max<std::size_t>(std::size_t(spec_.M()) * columns, 1) * sizeof(float));
+  return output;
 }
 
 void ForwardCase::set_m_sizes(const std::vector<std::int64_t>& m_sizes) {
@@ -93,14 +119,16 @@ void ForwardCase::fill_x_rows(int first, int rows, std::uint16_t bits) {
 }
 
 void ForwardCase::reset(CUstream stream) {
-  y_.fill(0xff, stream);
+  y_.memory.fill(0xff, stream);
+  pre_activation_.memory.fill(0xff, stream);
+  workspace_.fill(0xff, stream);
   status_.fill(0, stream);
 }
 
 unsigned ForwardCase::run(const ForwardKernel& kernel, CUstream stream, int max_sms) {
   // A non-blocking stream does not wait for the default one, on which the inputs were made.
   reset(stream);
-  kernel.launch(args_, stream, max_sms);
+  kernel.launch(args_, resources(), stream, max_sms);
   driver().cuStreamSynchronize(stream);
   return status();
 }
@@ -111,45 +139,55 @@ unsigned ForwardCase::status() const {
   return value;
 }
 
-Comparison ForwardCase::compare() const {
-  return Gpu::get().utilities().compare(spec_.problem, args_, reference_.address(), row_tolerance(spec_.problem.dtype), nullptr);
+unsigned ForwardCase::queue() const {
+  unsigned value = 0;
+  queue_.download(&value, sizeof(value));
+  return value;
 }
 
-std::vector<std::uint16_t> ForwardCase::download_y_buffer() const {
-  std::vector<std::uint16_t> values(y_.bytes() / 2);
-  y_.download(values.data(), y_.bytes());
-  return values;
+Comparison ForwardCase::compare() const {
+  const Problem& p = spec_.problem;
+  const UtilityKernels& utilities = Gpu::get().utilities();
+  Comparison result = utilities.compare(p, args_, y_.reference.address(), row_tolerance(p.dtype), nullptr);
+  if (!p.keep_pre_activation) return result;
+  return worst_of(std::move(result), utilities.compare(pre_activation_problem(p), pre_activation_args(args_),
+                                                       pre_activation_.reference.address(), row_tolerance(p.dtype), nullptr));
 }
 
 bool ForwardCase::guards_intact() const {
-  const std::vector<std::uint16_t> values = download_y_buffer();
-  const int N = spec_.problem.N;
-  const auto intact = [&](std::size_t row, int column, int count) {
-    const auto first = values.begin() + static_cast<std::ptrdiff_t>(row * y_stride() + column);
-    return std::all_of(first, first + count, [](std::uint16_t bits) { return bits == poison; });
+  return guards_intact(y_) && (!spec_.problem.keep_pre_activation || guards_intact(pre_activation_));
+}
+
+bool ForwardCase::guards_intact(const Output& output) const {
+  std::vector<std::uint16_t> values(output.memory.bytes() / 2);
+  output.memory.download(values.data(), output.memory.bytes());
+  const auto intact = [&](std::size_t row, int column) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(row * output.stride);
+    return std::all_of(first + column, first + output.stride, [](std::uint16_t bits) { return bits == poison; });
   };
   const std::size_t rows = std::size_t(spec_.M()) + 2 * guard_rows;
   for (std::size_t row = 0; row < rows; ++row) {
     const bool guard = row < guard_rows || row >= rows - guard_rows;
-    if (!(guard ? intact(row, 0, y_stride()) : intact(row, N, spec_.y_padding))) return false;
+    if (!intact(row, guard ? 0 : output.columns)) return false;
   }
   return true;
 }
 
-std::vector<std::uint16_t> ForwardCase::download_y() const {
-  const std::vector<std::uint16_t> values = download_y_buffer();
-  std::vector<std::uint16_t> y;
-  y.reserve(std::size_t(spec_.M()) * spec_.problem.N);
+std::vector<std::uint16_t> ForwardCase::download_rows(const Output& output) const {
+  std::vector<std::uint16_t> values(output.memory.bytes() / 2);
+  output.memory.download(values.data(), output.memory.bytes());
+  std::vector<std::uint16_t> rows;
+  rows.reserve(std::size_t(spec_.M()) * output.columns);
   for (int row = 0; row < spec_.M(); ++row) {
-    const auto first = values.begin() + (std::ptrdiff_t{row} + guard_rows) * y_stride();
-    y.insert(y.end(), first, first + spec_.problem.N);
+    const auto first = values.begin() + (std::ptrdiff_t{row} + guard_rows) * output.stride;
+    rows.insert(rows.end(), first, first + output.columns);
   }
-  return y;
+  return rows;
 }
 
-std::vector<float> ForwardCase::download_reference() const {
-  std::vector<float> values(std::size_t(spec_.M()) * spec_.problem.N);
-  if (!values.empty()) reference_.download(values.data(), values.size() * sizeof(float));
+std::vector<float> ForwardCase::download_reference(const Output& output) const {
+  std::vector<float> values(std::size_t(spec_.M()) * output.columns);
+  if (!values.empty()) output.reference.download(values.data(), values.size() * sizeof(float));
   return values;
 }
 

@@ -31,7 +31,7 @@ void Gpu::compile_ahead(std::span<const KernelSpec> kernels) const {
   const auto worker = [&] {
     for (std::size_t i = next++; i < kernels.size(); i = next++) {
       try {
-        compile_forward(cubin_cache(), kernels[i].problem, kernels[i].config, arch_, kernels[i].layout);
+        compile_forward(cubin_cache(), kernels[i].problem, kernels[i].config, description_, kernels[i].layout);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
@@ -47,7 +47,8 @@ void Gpu::compile_ahead(std::span<const KernelSpec> kernels) const {
 
 ForwardKernel Gpu::load(const KernelSpec& kernel) const {
   return ForwardKernel(kernel.problem, kernel.config,
-                       compile_forward(cubin_cache(), kernel.problem, kernel.config, arch_, kernel.layout), info_.sm_count);
+                       compile_forward(cubin_cache(), kernel.problem, kernel.config, description_, kernel.layout),
+                       info_.sm_count);
 }
 
 KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {

@@ -38,7 +38,7 @@ struct Mistake {
 
 const Mistake mistakes[] = {
     {"args->struct_size is 0", [](ForwardCall& c) { c.args.struct_size = 0; }},
-    {"set it to sizeof(moe_tune_forward_args)", [](ForwardCall& c) { --c.args.struct_size; }},
+    {"set it to sizeof(moe_tune_forward_args)", [](ForwardCall& c) { c.args.struct_size = 87; }},
     {"gemm = 2 is no moe_tune_gemm", [](ForwardCall& c) { c.args.gemm = 2; }},
     {"gemm = -1 is no moe_tune_gemm", [](ForwardCall& c) { c.args.gemm = -1; }},
 
@@ -109,6 +109,19 @@ const Mistake mistakes[] = {
     {"K = 4294967328 is out of range", [](ForwardCall& c) { c.w.shape[2] = (std::int64_t{1} << 32) + 32; }},
     {"E = -4 is out of range", [](ForwardCall& c) { c.w.shape[0] = -4; }},
 
+    {"pre_activation has shape (12, 8), not (12, 16)", [](ForwardCall& c) { c.fused(), c.pre_activation.shape[1] = 8; }},
+    {"pre_activation is not of x's dtype", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.dtype = fp16; }},
+    {"pre_activation is on device 0, x on 4096", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.device.device_id = 0; }},
+    {"keep_pre_activation needs fuse_swiglu", [](ForwardCall& c) { c.fused(), c.args.fuse_swiglu = 0; }},
+    {"fuse_mul_pre needs permute_x", [](ForwardCall& c) { c.fused(), c.args.permute_x = 0; }},
+    {"topk_weights is NULL", [](ForwardCall& c) { c.fused(), c.args.topk_weights = nullptr; }},
+    {"y has shape (12, 16), not (12, 8)", [](ForwardCall& c) { c.fused(), c.y.shape[1] = 16; }},
+    {"workspace is not on a CUDA device", [](ForwardCall& c) { c.fused(), c.workspace.tensor.device.device_type = kDLCPU; }},
+    {"workspace has a last stride of 2", [](ForwardCall& c) { c.fused(), c.workspace.strides[0] = 2; }},
+    {"workspace has 2 dimensions", [](ForwardCall& c) { c.fused(), c.workspace.tensor.ndim = 2; }},
+
+    {"config->family = 2 is out of range", [](ForwardCall& c) { c.args.config = &c.config, c.config.family = 2; }},
+    {"config->queue = -1 is out of range", [](ForwardCall& c) { c.args.config = &c.config, c.config.queue = -1; }},
     {"config->struct_size is 4", [](ForwardCall& c) { c.args.config = &c.config, c.config.struct_size = 4; }},
 };
 
@@ -126,6 +139,9 @@ TEST_CASE("Every mistake in the arguments of a forward call is a usage error tha
     char text[64];
     CHECK(moe_tune_explain_forward(&call.args, 1, text, sizeof text) == MOE_TUNE_USAGE_ERROR);
     CHECK_THAT(moe_tune_last_error(), Contains(message));
+    size_t bytes = 0;
+    CHECK(moe_tune_workspace_bytes_forward(&call.args, 1, &bytes) == MOE_TUNE_USAGE_ERROR);
+    CHECK_THAT(moe_tune_last_error(), Contains(message));
   }
 }
 
@@ -140,6 +156,8 @@ TEST_CASE("Arguments that are NULL are usage errors that name them") {
   CHECK_THAT(moe_tune_last_error(), Contains("text is NULL"));
   CHECK(moe_tune_explain_forward(&call.args, 1, text, 0) == MOE_TUNE_USAGE_ERROR);
   CHECK_THAT(moe_tune_last_error(), Contains("size 0"));
+  CHECK(moe_tune_workspace_bytes_forward(&call.args, 1, nullptr) == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("bytes is NULL"));
   CHECK(moe_tune_device_status(0, nullptr, 0) == MOE_TUNE_USAGE_ERROR);
   CHECK_THAT(moe_tune_last_error(), Contains("bits is NULL"));
 }
@@ -162,6 +180,21 @@ TEST_CASE("A right call fails only because its device does not exist") {
       {"one expert, whose stride says nothing",
        [](ForwardCall& c) { c.w.shape[0] = c.m_sizes.shape[0] = 1, c.w.strides[0] = 0; }},
       {"a caller with a longer struct", [](ForwardCall& c) { c.args.struct_size += 64; }},
+      {"all fusions of the first GEMM", [](ForwardCall& c) { c.fused(); }},
+      {"a caller from before the fusions, with anything behind its structs",
+       [](ForwardCall& c) {
+         c.fused();
+         c.args.struct_size = 88;
+         c.y.shape[1] = c.y.strides[0] = 16;
+         c.args.config = &c.config;
+         c.config.struct_size = 36;
+         c.config.family = 77;
+       }},
+      {"a config of sm90",
+       [](ForwardCall& c) {
+         c.args.config = &c.config;
+         c.config = {sizeof c.config, 192, 128, 64, 12, 0, 4, 1, 0, MOE_TUNE_SM90, 1, 1, 2, 1, 0};
+       }},
       {"a config", [](ForwardCall& c) { c.args.config = &c.config; }},
       {"a config without warps_m", [](ForwardCall& c) { c.args.config = &c.config, c.config.warps_m = 0; }},
       {"a config of absurd numbers",

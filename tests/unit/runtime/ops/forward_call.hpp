@@ -46,7 +46,9 @@ struct ForwardCall {
   TestTensor m_sizes{{4}, int32};
   TestTensor gather_indices{{12}, int64};
   TestTensor topk_weights{{6, 2}, float32};
-  moe_tune_config_forward config{sizeof(moe_tune_config_forward), 16, 64, 32, 2, 1, 2, 2, 0};
+  TestTensor pre_activation{{12, 16}, bf16};
+  TestTensor workspace{{1000}, int32};
+  moe_tune_config_forward config{sizeof(moe_tune_config_forward), 16, 64, 32, 2, 1, 2, 2, 0, MOE_TUNE_SM80, 0, 0, 0, 0, 0};
   moe_tune_forward_args args{};
 
   ForwardCall() {
@@ -68,6 +70,16 @@ struct ForwardCall {
     args.fuse_mul_post = 1;
     args.topk_weights = &topk_weights.tensor;
     x.shape[0] = 12;
+  }
+
+  /// The first GEMM with all that can be fused into it.
+  void fused() {
+    args.fuse_mul_pre = args.fuse_swiglu = 1;
+    args.topk_weights = &topk_weights.tensor;
+    args.pre_activation = &pre_activation.tensor;
+    args.workspace = &workspace.tensor;
+    y.shape[1] = 8;
+    y.strides[0] = 8;
   }
 };
 

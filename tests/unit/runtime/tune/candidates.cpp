@@ -50,9 +50,10 @@ TEST_CASE("no tile shape fills the list") {
   Choosing c;
   c.options.random = 0;
   const Candidates candidates = c.choose();
-  std::map<std::array<int, 4>, int> alike;
+  std::map<std::array<int, 7>, int> alike;
   for (const KernelConfigForward& config : candidates.configs) {
-    ++alike[{config.BLOCK_M, config.BLOCK_N, config.warps, config.warps_m}];
+    ++alike[{config.BLOCK_M, config.BLOCK_N, config.warps, config.warps_m, static_cast<int>(config.family),
+             static_cast<int>(config.mma_m), static_cast<int>(config.schedule)}];
   }
   for (const auto& [shape, count] : alike) CHECK(count <= 6);  // 4, or all of the first five, and the default
 }

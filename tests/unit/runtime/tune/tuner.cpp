@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "generator/constraints.hpp"
 #include "generator/heuristics.hpp"
 #include "moe_tune/error.hpp"
 #include "tests/support/scripted_bench.hpp"
@@ -102,7 +103,7 @@ TEST_CASE("a measured run publishes one entry per token count, with its range an
     CHECK(entry.search.space == result.points[0].space);
     CHECK(entry.resources.regs == 128);
     CHECK(entry.resources.ctas_per_sm == 2);
-    CHECK(entry.gen == current_generator(Family::sm80));
+    CHECK(entry.gen == current_generator(entry.config.family));
     CHECK(entry.env == tuning.options.target.env);
   }
 }
@@ -196,9 +197,9 @@ TEST_CASE("a point without a usable candidate fails and the others go on") {
   const TunePlan plan = make_plan(tuning.options);
   struct Failing final : Bench {
     explicit Failing(Bench& bench) : bench_(bench) {}
-    std::vector<CompileOutcome> compile(const Problem& p, std::span<const KernelConfigForward> c, const std::string& a,
+    std::vector<CompileOutcome> compile(const Problem& p, std::span<const KernelConfigForward> c, const DeviceDescription& d,
                                         const OnCompiled& f) override {
-      return bench_.compile(p, c, a, f);
+      return bench_.compile(p, c, d, f);
     }
     void set_up(const Workload& workload) override {
       if (workload.tokens == 1) throw EnvironmentError("no memory");
@@ -216,6 +217,29 @@ TEST_CASE("a point without a usable candidate fails and the others go on") {
   CHECK(result.points[1].status == PointStatus::tuned);
 }
 
+TEST_CASE("both families compete on a Hopper device, and every record names the generator of its family") {
+  for (const Family fast : {Family::sm80, Family::sm90}) {
+    Tuning tuning;
+    tuning.options.tokens = {16};
+    test::ScriptedBench bench([fast](const KernelConfigForward& config) {
+      return Behaviour{.us = (config.family == fast ? 50 : 100) + 0.01 * config.BLOCK_M + 0.001 * config.stages};
+    });
+    tuning.options.random = 20;
+    const TuneResult result = tuning.run(bench);
+    REQUIRE(result.points[0].entry);
+    CHECK(result.points[0].entry->config.family == fast);
+    CHECK(result.points[0].entry->gen == current_generator(fast));
+    std::set<Family> tried;
+    for (const Attempt& attempt : tuning.journal().attempts) {
+      tried.insert(attempt.config.family);
+      CHECK(attempt.gen == current_generator(attempt.config.family));
+    }
+    CHECK(tried.size() == 2);
+    CHECK(tuning.run().points[0].status == PointStatus::resumed);
+  }
+  CHECK(current_generator(Family::sm80) != current_generator(Family::sm90));
+}
+
 TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a measurement") {
   Tuning tuning;
   tuning.predict();
@@ -227,7 +251,7 @@ TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a mea
     CHECK(point.entry->source == Source::predicted);
     CHECK(point.entry->verify == Verification{VerifyStatus::pass, "fp32", 0.001, DeviceKind::emulator});
     CHECK(point.entry->time.n == 0);
-    CHECK(point.entry->resources.ctas_per_sm == 4);
+    CHECK(point.entry->resources.ctas_per_sm == 512 / threads_per_block(point.entry->config));  // by their 128 registers
     REQUIRE(point.entry->baseline);
     CHECK(point.entry->baseline->speedup >= 1);
     CHECK(point.roofline <= 1);
@@ -334,6 +358,10 @@ TEST_CASE("bisecting measures between neighbours that disagree") {
   Tuning tuning;
   tuning.options.tokens = {1, 64};
   tuning.options.bisect_tokens = true;
+  // One family, whose stages are free to be chosen.
+  tuning.options.target = named_target(find_device("a100"), "13.0");
+  tuning.options.target.live = true;
+  tuning.options.target.env.uuid = "GPU-1";
   // The best stage count depends on the token count that is set up.
   test::ScriptedBench* current = nullptr;
   test::ScriptedBench bench([&](const KernelConfigForward& config) {

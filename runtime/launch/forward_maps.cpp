@@ -1,0 +1,94 @@
+#include "runtime/launch/forward_maps.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "generator/emit.hpp"
+
+namespace moe_tune {
+
+namespace {
+
+constexpr int box_columns = 64;       // 128 bytes, the swizzle's width
+constexpr int most_rows_of_box = 32;  // of tokens and of outputs: short rows of tiles move few for nothing
+
+std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t>(value); }
+
+TensorMapDescription swizzled(DType dtype, const void* address) {
+  TensorMapDescription map;
+  map.type = dtype == DType::bf16 ? TensorType::bf16 : TensorType::fp16;
+  map.address = reinterpret_cast<std::uint64_t>(address);
+  map.swizzle = Swizzle::bytes128;
+  return map;
+}
+
+TensorMapDescription loaded_rows(const Problem& p, const KernelConfigForward& c, const void* rows, std::int64_t row_bytes,
+                                 int M) {
+  TensorMapDescription map = swizzled(p.dtype, rows);
+  map.rank = 2;
+  map.dims = {unsigned_of(p.K), unsigned_of(M)};
+  map.strides = {unsigned_of(row_bytes)};
+  map.box = {box_columns, static_cast<std::uint32_t>(std::min(c.BLOCK_M, most_rows_of_box))};
+  map.l2_promotion = L2Promotion::bytes256;
+  return map;
+}
+
+TensorMapDescription loaded_weights(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args) {
+  TensorMapDescription map = swizzled(p.dtype, args.w);
+  map.rank = 3;
+  map.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
+  map.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
+  map.box = {box_columns, static_cast<std::uint32_t>(p.fuse_swiglu ? c.BLOCK_N / 2 : c.BLOCK_N), 1};
+  map.l2_promotion = L2Promotion::bytes256;
+  return map;
+}
+
+/// Rows of a tile that one consumer warpgroup stores: all, but for cooperative ones that split them.
+int rows_of_consumer(const KernelConfigForward& c) {
+  const int consumers = c.warps / 4 - 1;
+  return c.mma_m == MmaM::tokens && c.schedule == Schedule::cooperative ? c.BLOCK_M / consumers : c.BLOCK_M;
+}
+
+/// Every window of `window` rows of a tensor, by its end: what lies behind the end is clipped.
+TensorMapDescription stored_windows(const Problem& p, const void* tensor, int columns, int row_bytes, int window, int M) {
+  TensorMapDescription map = swizzled(p.dtype, tensor);
+  map.address -= unsigned_of(std::int64_t{window} * row_bytes);
+  map.rank = 3;
+  map.dims = {unsigned_of(columns), unsigned_of(window), unsigned_of(std::int64_t{M} + window + 1)};
+  map.strides = {unsigned_of(row_bytes), unsigned_of(row_bytes)};
+  map.box = {box_columns, static_cast<std::uint32_t>(std::min(window, most_rows_of_box)), 1};
+  return map;
+}
+
+}  // namespace
+
+std::size_t workspace_bytes(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
+  return dispatches(p, c) ? static_cast<std::size_t>(M * p.K * element_bytes(p.dtype)) : 0;
+}
+
+ForwardMaps forward_maps(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args,
+                         const LaunchResources& resources) {
+  ForwardMaps maps;
+  if (dispatches(p, c)) {
+    maps.x = loaded_rows(p, c, resources.workspace, std::int64_t{p.K} * element_bytes(p.dtype), args.M);
+  } else if (!p.permute_x) {
+    maps.x = loaded_rows(p, c, args.x, args.x_row_bytes, args.M);
+  }
+  maps.w = loaded_weights(p, c, args);
+  const int window = rows_of_consumer(c);
+  if (!p.permute_y) maps.y = stored_windows(p, args.y, output_columns(p), args.y_row_bytes, window, args.M);
+  if (p.keep_pre_activation) {
+    maps.pre_activation = stored_windows(p, args.pre_activation, p.N, args.pre_activation_row_bytes, window, args.M);
+  }
+  return maps;
+}
+
+abi::ForwardSm90Args forward_sm90_args(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args,
+                                       const LaunchResources& resources, TensorMapEncoder encode) {
+  const ForwardMaps maps = forward_maps(p, c, args, resources);
+  const auto encoded = [encode](const std::optional<TensorMapDescription>& map) { return map ? encode(*map) : abi::TensorMap{}; };
+  return {args, resources.queue, encoded(maps.x), encoded(maps.w), encoded(maps.y), encoded(maps.pre_activation)};
+}
+
+}  // namespace moe_tune

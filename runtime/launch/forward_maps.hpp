@@ -1,0 +1,49 @@
+// The argument of a forward kernel of the sm90 family. One description of its tensor maps, for the GPU and for the emulated
+// device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "moe_tune/config.hpp"
+#include "moe_tune/problem.hpp"
+#include "runtime/launch/tensor_map.hpp"
+#include "templates/abi/forward_sm90.cuh"
+
+namespace moe_tune {
+
+/// Device memory that a launch needs beside its tensors. No two launches that may run at the same time share any of it.
+struct LaunchResources {
+  void* workspace = nullptr;  ///< 16-byte aligned, as many bytes as the kernel says
+  unsigned* queue = nullptr;  ///< a counter that is 0 and is 0 again when the kernel has run; of use with TileSource::queue
+};
+
+/// What the maps of abi::ForwardSm90Args describe; none where the kernel does without.
+struct ForwardMaps {
+  std::optional<TensorMapDescription> x;
+  std::optional<TensorMapDescription> w;
+  std::optional<TensorMapDescription> y;
+  std::optional<TensorMapDescription> pre_activation;
+};
+
+/// Bytes of LaunchResources::workspace that a call with M rows needs: room for the rows of a dispatch, or none.
+std::size_t workspace_bytes(const Problem& problem, const KernelConfigForward& config, std::int64_t M);
+
+/// Blocks of the dispatch kernel that an SM holds, and the dynamic shared memory of one: prefix sums of rows and tiles.
+inline constexpr int dispatch_blocks_per_sm = 2;
+inline int dispatch_shared_bytes(const Problem& problem) { return 2 * (problem.E + 1) * 4; }
+
+/// `config` is of sm90 and args.M above 0.
+ForwardMaps forward_maps(const Problem& problem, const KernelConfigForward& config, const abi::GroupedGemmArgs& args,
+                         const LaunchResources& resources);
+
+/// encode_tensor_map() for a GPU, emulator::encode_emulated() for the emulated device.
+using TensorMapEncoder = abi::TensorMap (*)(const TensorMapDescription&);
+
+/// The argument with its maps encoded. Throws what the encoder throws.
+abi::ForwardSm90Args forward_sm90_args(const Problem& problem, const KernelConfigForward& config,
+                                       const abi::GroupedGemmArgs& args, const LaunchResources& resources,
+                                       TensorMapEncoder encode);
+
+}  // namespace moe_tune
