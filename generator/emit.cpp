@@ -87,7 +87,7 @@ std::string emit_forward(const Problem& p, const KernelConfigForward& c, WeightL
   const int shared = shared_memory_bytes(p, c);
   return fmt::format(
       "// moe-tune {version}: {problem}\n"
-      "// config: {config}\n"
+      "// config: {config}, for {archs}\n"
       "// threads per block {threads}, dynamic shared memory {shared} bytes, grid: SMs x {ctas}{clusters}\n\n"
       "{templates}"
       "// ---- instantiation ----\n"
@@ -95,7 +95,8 @@ std::string emit_forward(const Problem& p, const KernelConfigForward& c, WeightL
       "static_assert(Kernel::shared_bytes == {shared}, \"the host and the kernel disagree on shared memory\");\n\n"
       "{entry_points}",
       fmt::arg("version", generator_version()), fmt::arg("problem", describe(p)), fmt::arg("config", to_string(c)),
-      fmt::arg("threads", threads_per_block(c)), fmt::arg("shared", shared), fmt::arg("ctas", c.ctas_per_sm),
+      fmt::arg("archs", sm90 ? "sm_90a" : "sm_80 and later"), fmt::arg("threads", threads_per_block(c)),
+      fmt::arg("shared", shared), fmt::arg("ctas", c.ctas_per_sm),
       fmt::arg("clusters", c.cluster > 1 ? fmt::format(", clusters of {}", c.cluster) : ""),
       fmt::arg("templates", inline_template(root_template(c.family))),
       fmt::arg("types", problem_type(p, !sm90 && layout == WeightLayout::strided) + (sm90 ? sm90_types(c) : sm80_types(c))),

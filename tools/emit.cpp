@@ -22,12 +22,14 @@ namespace moe_tune::cli {
 namespace {
 
 constexpr const char* examples =
-    "Prints one CUDA file that includes nothing: nvcc and NVRTC compile it as it is. The same flags give the same bytes.\n"
+    "Prints one CUDA file that includes nothing: nvcc and NVRTC compile it as it is, for the architectures in its second line. "
+    "The\n"
+    "same flags give the same bytes.\n"
     "\n"
     "Examples:\n"
-    "  moe-tune emit --model qwen3-30b-a3b --gemm gate_up > kernel.cu && nvcc -arch=sm_90 -cubin kernel.cu\n"
+    "  moe-tune emit --model qwen3-30b-a3b --gemm gate_up > kernel.cu && nvcc -arch=sm_90a -cubin kernel.cu\n"
     "  moe-tune emit --model qwen3-30b-a3b --gemm down --config sm80_64x128x64_w4m2_s4_c2_mfast -o kernel.cu\n"
-    "  moe-tune emit --model ./config.json --gemm gate_up --set BLOCK_M=64,stages=4";
+    "  moe-tune emit --model ./config.json --gemm gate_up --fuse swiglu --set BLOCK_M=96,stages=5";
 
 struct EmitOptions {
   ModelOptions model;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -32,13 +33,31 @@ void print(const Table& table, const OutputOptions& options) {
   if (!written || std::fflush(stdout) != 0) throw EnvironmentError(fmt::format("standard output: {}", std::strerror(errno)));
 }
 
+namespace {
+
+/// Sets a fusion in the GEMM of a block that it belongs to: routing weights after the second, all others in the first.
+void fuse(std::vector<Problem>& problems, std::string_view fusion) {
+  bool Problem::*const flag = parse_fusion(fusion);
+  const Gemm where = flag == &Problem::fuse_mul_post ? Gemm::down : Gemm::gate_up;
+  const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.gemm == where; });
+  if (found == problems.end()) {
+    throw UsageError(fmt::format("--fuse: {} belongs to {}, which --gemm leaves out", fusion, to_string(where)));
+  }
+  (*found).*flag = true;
+}
+
+}  // namespace
+
 std::vector<Problem> ModelOptions::problems() const {
   parse_op(op);
   const ModelShape shape = find_model(model);
   const DType type = parse_dtype(dtype);
-  if (!gemm.empty()) return {forward_problem(shape, parse_gemm(gemm), type)};
   const auto both = forward_problems(shape, type);
-  return {both.begin(), both.end()};
+  std::vector<Problem> result(both.begin(), both.end());
+  if (!gemm.empty()) result = {forward_problem(shape, parse_gemm(gemm), type)};
+  for (const std::string& fusion : fusions) fuse(result, fusion);
+  for (const Problem& problem : result) validate(problem);
+  return result;
 }
 
 void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
@@ -55,6 +74,13 @@ void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
   }
   verb.add_option("--op", options.op, "what to compute")->check(CLI::IsMember({"forward"}))->capture_default_str();
   verb.add_option("--dtype", options.dtype, "storage type")->check(CLI::IsMember({"bf16", "fp16"}))->capture_default_str();
+  std::vector<std::string> names;
+  for (const ProblemFlag& flag : problem_flags()) {
+    if (!flag.fusion.empty()) names.emplace_back(flag.fusion);
+  }
+  verb.add_option("--fuse", options.fusions, "what the kernels do besides, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::IsMember(names));
 }
 
 RoutingSpec RoutingOptions::spec() const {

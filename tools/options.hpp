@@ -24,12 +24,13 @@ void add_output_options(CLI::App& verb, OutputOptions& options);
 /// Prints to stdout. Throws EnvironmentError when that fails, e.g. on a full disk.
 void print(const Table& table, const OutputOptions& options);
 
-/// --model, --gemm, --op, --dtype.
+/// --model, --gemm, --op, --dtype, --fuse.
 struct ModelOptions {
   std::string model;
   std::string gemm;  ///< empty: both
   std::string op = "forward";
   std::string dtype = "bf16";
+  std::vector<std::string> fusions;  ///< their names; each goes to the GEMM that can have it
 
   /// The GEMMs that the flags name. Throws UsageError.
   std::vector<Problem> problems() const;

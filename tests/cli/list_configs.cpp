@@ -70,6 +70,25 @@ TEST_CASE("list-configs --rejected gives every other config a reason") {
   CHECK(in_space == 0);
 }
 
+TEST_CASE("list-configs on a Hopper device has both families, with every field as a column") {
+  const Sandbox box;
+  const CliResult result =
+      box.run({"list-configs", "--model", box.model(), "--device", "h200", "--gemm", "gate_up", "--format", "json"});
+  REQUIRE(result.code == 0);
+  std::set<std::string> families;
+  const auto document = parse_json(result.out, "list-configs");
+  for (const JsonView& row : document.root().elements()) {
+    const KernelConfigForward config = parse_config(row.at("config").string());
+    for (const ConfigField& field : forward_fields()) {
+      const JsonView value = row.at(field.name);
+      const std::string text = field.spelling.empty() ? std::to_string(value.integer<int>()) : value.string();
+      if (text != field_text(field, config)) FAIL(row.at("config").string() << ": " << field.name << " = " << text);
+    }
+    families.insert(row.at("family").string());
+  }
+  CHECK(families == std::set<std::string>{"sm80", "sm90"});
+}
+
 TEST_CASE("list-configs --limit and the other formats") {
   const Sandbox box;
   const CliResult table = box.run(list(box, {"--gemm", "down", "--limit", "3"}));

@@ -76,7 +76,7 @@ TEST_CASE("The instantiation carries every number of the problem and the config"
   const std::string source =
       emit_forward(problem, {Family::sm80, 64, 256, 32, 8, 2, 5, 1, TileOrder::n_fastest}, WeightLayout::strided);
   CHECK_THAT(source, Contains("// moe-tune 1: forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post\n"
-                              "// config: sm80_64x256x32_w8m2_s5_c1_nfast\n"
+                              "// config: sm80_64x256x32_w8m2_s5_c1_nfast, for sm_80 and later\n"
                               "// threads per block 256, dynamic shared memory 103432 bytes, grid: SMs x 1\n"));
   const std::string text = instantiation(source);
   CHECK_THAT(text, Contains("DType::fp16, /*E*/ 128, /*N*/ 2048, /*K*/ 768, /*top_k*/ 8"));
@@ -98,7 +98,7 @@ TEST_CASE("An sm90 stub carries every number of the problem and the config") {
   CHECK(source == emit_forward(problem, config));  // tensor maps carry the strides
   CHECK(count(source, "#include") == 0);
   CHECK(count(source, inline_template("kernels/forward_sm90.cuh")) == 1);
-  CHECK_THAT(source, Contains("// config: sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch\n"
+  CHECK_THAT(source, Contains("// config: sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch, for sm_90a\n"
                               "// threads per block 384, dynamic shared memory 182480 bytes, grid: SMs x 1, clusters of 2\n"));
   const std::string text = instantiation(source);
   CHECK_THAT(text, Contains("DType::bf16, /*E*/ 128, /*N*/ 1536, /*K*/ 2048, /*top_k*/ 8"));
