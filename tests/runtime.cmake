@@ -1,5 +1,6 @@
 moe_tune_test(unit_jit FOLDER unit/runtime/jit LINK moe_tune_jit)
 moe_tune_test(unit_reference FOLDER unit/runtime/reference LINK moe_tune_reference)
+moe_tune_test(unit_launch FOLDER unit/runtime/launch LINK moe_tune_launch)
 moe_tune_test(unit_emulator FOLDER unit/runtime/emulator LINK moe_tune_emulator_semantics)
 moe_tune_test(unit_tune FOLDER unit/runtime/tune LINK moe_tune_tune)
 
