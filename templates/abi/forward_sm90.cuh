@@ -16,10 +16,11 @@ inline constexpr int dispatch_threads = 256;
 /// [first, first + rows) and is clipped behind them.
 struct alignas(64) ForwardSm90Args {
   GroupedGemmArgs gemm;
-  unsigned* queue;           // a counter that is 0 between launches; unused with TileSource::static_order
-  TensorMap x;               // {K, M}: x in expert order, or the workspace of a dispatch; boxes of min(BLOCK_M, 32) rows
-  TensorMap w;               // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
-  TensorMap y;               // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of min(R, 32) rows
+  unsigned* queue;  // a counter that is 0 between launches; unused with TileSource::static_order
+  TensorMap
+      x;  // {K, M}: x in expert order, or the workspace of a dispatch; boxes of 32 rows, or 16 where BLOCK_M is no multiple of 32
+  TensorMap w;  // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
+  TensorMap y;  // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of rows as of x, of R
   TensorMap pre_activation;  // the same of pre_activation
 };
 

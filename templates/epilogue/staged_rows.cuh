@@ -22,25 +22,21 @@ namespace moe_tune {
 
 template <class Problem, class Config>
 class StagedRows {
-  using Table = RowTable<Problem, Config::store_rows>;
+  using Tables = RowTables<Problem, Config>;
   static constexpr int y_columns = Problem::fuse_swiglu ? Problem::N / 2 : Problem::N;
   static constexpr int blocks = Config::store_columns / 64;
-  static constexpr int box_rows = Config::store_rows < 32 ? Config::store_rows : 32;
+  static constexpr int box_rows = Config::store_rows % 32 == 0 ? 32 : 16;
   static constexpr bool turns = Config::ping_pong;
 
  public:
   /// Shared memory of one staging buffer; ping-pong consumers share one, cooperative ones have one each.
   static constexpr u32 staging_bytes = Config::store_rows * sm90_row_bytes;
-  static constexpr u32 table_bytes = Table::bytes;
 
   /// `turn_barriers`: two mbarriers of count 1 at which the consumers of a ping-pong block wait for the staging buffer.
-  MOE_DEVICE StagedRows(const abi::ForwardSm90Args& args, u32 staging, u32 table, u32 turn_barriers)
-      : args_(args), table_(table), staging_(staging), turn_barriers_(turn_barriers) {
+  MOE_DEVICE StagedRows(const abi::ForwardSm90Args& args, u32 staging, u32 tables, u32 turn_barriers)
+      : args_(args), tables_(tables, turns ? consumer() : 0), staging_(staging), turn_barriers_(turn_barriers) {
     parity_ = 1 - consumer();  // consumer 0 begins: the phase before the first counts as over
   }
-
-  /// Before the products of a tile: `tile` is what this consumer stores of it, perhaps no rows.
-  MOE_DEVICE void begin(const Tile& tile) const { table_.fill(args_.gemm, tile.row, tile.rows); }
 
   /// Rounds and stores.
   template <int MBlocks, int N>
@@ -49,7 +45,7 @@ class StagedRows {
       ptx::mbarrier_wait(turn_barriers_ + consumer() * 8, parity_);
       parity_ ^= 1u;
     }
-    if constexpr (Table::needed) barrier();
+    if constexpr (Tables::needed) tables_.wait();
     if constexpr (Problem::fuse_mul_pre) scale(acc);
     if constexpr (Problem::fuse_swiglu) {
       const int column = tile.n / 2;
@@ -63,8 +59,17 @@ class StagedRows {
     } else {
       store_blocks<blocks>(acc, tile, args_.y, y_columns, [&](int block) { return tile.n + block * 64; });
     }
-    if constexpr (Problem::permute_y) barrier();  // everybody is done with the table and the staging buffer
+    if constexpr (Tables::needed) tables_.release();
+    if constexpr (turns && Problem::permute_y) barrier();  // everybody has read the staging buffer
     if (turns && leads()) ptx::mbarrier_arrive(turn_barriers_ + (1 - consumer()) * 8);
+  }
+
+  /// Passes a tile on that has no rows for this consumer.
+  MOE_DEVICE void store_nothing() {
+    if constexpr (Tables::needed) {
+      tables_.wait();
+      tables_.release();
+    }
   }
 
   /// After the last tile.
@@ -75,6 +80,10 @@ class StagedRows {
  private:
   // Not kept: accumulators leave few registers.
   static MOE_DEVICE u32 consumer() { return ptx::thread_index() / 128; }
+  /// Of the tile's rows, the first that this consumer stores.
+  static MOE_DEVICE int first_row() {
+    return Config::swapped || Config::ping_pong ? 0 : static_cast<int>(consumer()) * Config::store_rows;
+  }
   static MOE_DEVICE int warp() { return static_cast<int>(ptx::thread_index() / 32 % 4); }
   static MOE_DEVICE int lane() { return static_cast<int>(ptx::lane_index()); }
   static MOE_DEVICE bool leads() { return ptx::thread_index() % 128 == 0; }
@@ -96,7 +105,7 @@ class StagedRows {
       MOE_UNROLL
       for (int j = 0; j < N / 8; ++j) {
         const int row = j * 8 + lane() % 4 * 2;
-        const float scales[2] = {table_.scale(row), table_.scale(row + 1)};
+        const float scales[2] = {tables_.scale(first_row() + row), tables_.scale(first_row() + row + 1)};
         MOE_UNROLL
         for (int m = 0; m < MBlocks; ++m) {
           MOE_UNROLL
@@ -107,7 +116,7 @@ class StagedRows {
       MOE_UNROLL
       for (int m = 0; m < MBlocks; ++m) {
         const int row = m * 64 + warp() * 16 + lane() / 4;
-        const float scales[2] = {table_.scale(row), table_.scale(row + 8)};
+        const float scales[2] = {tables_.scale(first_row() + row), tables_.scale(first_row() + row + 8)};
         MOE_UNROLL
         for (int i = 0; i < N / 2; ++i) acc.v[m][i] *= scales[i / 2 % 2];
       }
@@ -192,7 +201,7 @@ class StagedRows {
     }
   }
 
-  MOE_DEVICE float post_scale(int row) const { return Problem::fuse_mul_post ? table_.scale(row) : 1.0f; }
+  MOE_DEVICE float post_scale(int row) const { return Problem::fuse_mul_post ? tables_.scale(first_row() + row) : 1.0f; }
 
   /// Two neighbours of the other side.
   template <int Count>
@@ -219,7 +228,7 @@ class StagedRows {
     if (Problem::N % Config::block_n != 0 && first >= y_columns) return;
     MOE_NO_UNROLL
     for (int row = warp() * 4 + lane() / 8; row < tile.rows; row += 16) {
-      const int slot = table_.slot(row);
+      const int slot = tables_.slot(first_row() + row);
       if (slot < 0) continue;
       char* y = ptx::advance(static_cast<char*>(args_.gemm.y), slot, args_.gemm.y_row_bytes);
       ptx::store(y + first * 2, ptx::load_shared_16(chunk_address(static_cast<u32>(row), chunk)));
@@ -227,7 +236,7 @@ class StagedRows {
   }
 
   const abi::ForwardSm90Args& args_;
-  Table table_;
+  Tables tables_;
   u32 staging_;
   u32 turn_barriers_;
   u32 parity_;

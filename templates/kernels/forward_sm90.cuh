@@ -6,6 +6,7 @@
 //     warp 0  boxes of weights and tokens, by TMA       ─▶ ring of stages ─▶ consumers: products, epilogue
 //     warp 1  scheduler: tiles (schedule/tile_feed.cuh) ─▶ all others
 //     warps 2 and 3  token rows, with Gather::in_kernel ─▶ ring of stages
+//     warp 3  slots and scales of rows                  ─▶ row tables ─▶ consumers: epilogue
 //
 // Cooperative consumers split a tile along the MMA's M side. Ping-pong consumers take whole tiles in turn, and turns go round
 // between them: for the products, so that one has the tensor cores to itself while the other stores, and for the staging buffer.
@@ -26,15 +27,17 @@ class ForwardSm90 {
   using Producer = Sm90Producer<Problem, Config>;
   using Multiply = Sm90Multiply<Config, Problem::type, Problem::K, Problem::fuse_swiglu, Producer::gathers>;
   using Epilogue = StagedRows<Problem, Config>;
+  using Tables = RowTables<Problem, Config>;
   using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
   using Barriers = RingBarriers<Config::stages>;
-  static constexpr u32 gather_warps = Producer::gathers ? 2 : 0;
-  using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + 4 * Config::consumers>;
+  static constexpr u32 gather_warps = Producer::gathers ? Producer::gather_threads / 32 : 0;
+  static constexpr u32 table_warps = Tables::needed ? 1 : 0;
+  using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + table_warps + 4 * Config::consumers>;
 
   static constexpr u32 stagings = Config::ping_pong ? 1 : Config::consumers;
   static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
   static constexpr u32 row_table_offset = staging_offset + stagings * Epilogue::staging_bytes;
-  static constexpr u32 gather_table_offset = row_table_offset + Config::consumers * Epilogue::table_bytes;
+  static constexpr u32 gather_table_offset = row_table_offset + Tables::bytes;
   static constexpr u32 prefix_offset = gather_table_offset + (Producer::gathers ? Config::block_m * 4 : 0);
   static constexpr u32 feed_offset = prefix_offset + (Tiles::shared_bytes + 15) / 16 * 16;
   static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
@@ -51,6 +54,7 @@ class ForwardSm90 {
     Feed feed(shared + feed_offset);
     if (ptx::thread_index() == 0) {
       feed.init();
+      Tables(shared + row_table_offset, 0).init();
       barriers.init(Producer::full_arrivals, 4 * Config::consumers_of_tile * Config::cluster);
       for (u32 consumer = 0; consumer < 2; ++consumer) {
         ptx::mbarrier_init(product_turn(shared, consumer), 4);
@@ -70,6 +74,8 @@ class ForwardSm90 {
         load(args, feed, shared);
       } else if (warp == 1) {
         schedule(args, feed, shared);
+      } else if (Tables::needed && warp == 3) {
+        look_up(args, feed, shared);
       } else if constexpr (Producer::gathers) {
         gather(args, feed, shared);
       }
@@ -123,11 +129,16 @@ class ForwardSm90 {
       producer.gather(args.gemm, tile, shared + gather_table_offset, ptx::thread_index() % Producer::gather_threads);
   }
 
+  static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    Tables tables(shared + row_table_offset, 0);
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) tables.fill(args.gemm, tile);
+  }
+
   static MOE_DEVICE void consume(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     const u32 consumer = ptx::thread_index() / 128;
     const u32 staging = shared + staging_offset + (Config::ping_pong ? 0 : consumer * Epilogue::staging_bytes);
     Multiply multiply(shared, {shared + barrier_offset}, consumer);
-    Epilogue epilogue(args, staging, shared + row_table_offset + consumer * Epilogue::table_bytes, staging_turn(shared, 0));
+    Epilogue epilogue(args, staging, shared + row_table_offset, staging_turn(shared, 0));
     u32 parity = 1 - consumer;  // consumer 0 begins: the phase before the first counts as over
     if (Config::ping_pong && consumer == 1) {
       if (next(feed).rows == 0) return;
@@ -135,7 +146,6 @@ class ForwardSm90 {
     }
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
       const Tile part = part_of(tile, consumer);
-      epilogue.begin(part);
       if constexpr (Config::ping_pong) {
         ptx::mbarrier_wait(product_turn(shared, consumer), parity);
         parity ^= 1u;
@@ -193,6 +203,7 @@ class ForwardSm90 {
   static MOE_DEVICE void run_rows(Multiply& multiply, Epilogue& epilogue, const Tile& tile, const Issued& issued) {
     if constexpr (MBlocks == 0) {
       multiply.run_nothing();
+      epilogue.store_nothing();
       issued();
     } else {
       if (tile.rows <= (MBlocks - 1) * 64) {

@@ -24,14 +24,14 @@ template <class Problem, class Config>
 class Sm90Producer {
   using Barriers = RingBarriers<Config::stages>;
   static constexpr int k_blocks = (Problem::K + Config::block_k - 1) / Config::block_k;
-  static constexpr int box_rows = Config::block_m < 32 ? Config::block_m : 32;  // of tokens
+  static constexpr int box_rows = Config::block_m % 32 == 0 ? 32 : 16;  // of tokens
   static constexpr u32 box_bytes = box_rows * sm90_row_bytes;
   static constexpr u32 w_bytes = Config::k_slices * Config::w_slice_bytes;
 
  public:
   /// Does Gather::in_kernel apply?
   static constexpr bool gathers = Problem::permute_x && Config::gathers;
-  static constexpr int gather_threads = 64;
+  static constexpr int gather_threads = Problem::fuse_mul_pre ? 32 : 64;  // one warp is left for the row tables
   /// Arrivals at a full mbarrier: the thread that announces bytes, and the threads whose copies are counted.
   static constexpr u32 full_arrivals = 1 + (gathers ? gather_threads : 0);
 
