@@ -1,172 +1,301 @@
 #!/usr/bin/env python3
-"""Times the library's forward grouped GEMM beside its peers, fairly: everything in one process, one sample of each
-implementation per round in random order, the L2 evicted by reads before every sample, medians over the rounds.
+"""Times the library's forward grouped GEMM beside its peers in the same rounds (fair_timing.py), medians over the rounds.
 
     dense        one cuBLAS [M,K].[K,N] of as many rows: no routing, one weight
     torch        torch._grouped_mm on rows that are in expert order already
     torch_perm   the same with the permutation that the library fuses
     stream       a plain streaming read of the bytes that must move (weights of experts with rows, x, y, indices)
     default      the library without a database (MOE_TUNE_MODE=off)
-    tuned        the library with --db, or with the user's databases
+    tuned        the library with --db, or with the user's databases; left out where they say nothing
+    by hand      each --config
 
-Needs a GPU and torch 2.9 or newer.
+Fusions are timed beside the GEMM alone (plain), other routings beside uniform ones, also in the same rounds. The library's
+kernels are verified first; a wrong one has no row. Needs a GPU and torch 2.9 or newer.
 
     python3 tests/gpu/bench_forward.py --models qwen3-30b-a3b --tokens 64,1024,8192 --json docs/benchmarks/h200.json
 """
 
 import argparse
+import concurrent.futures
+import dataclasses
 import datetime
 import json
-import math
 import random
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 
 import torch
 
-from moe_layer import MODELS, Layer, make_problem, make_weight
-from moe_tune_ctypes import Library
+from fair_timing import measure_rounds, measure_sustained, median_with_interval
+from moe_layer import MODELS, Layer, make_problem, make_weight, row_tolerance
+from moe_tune_ctypes import ForwardCall, Library, MoeTuneError, parse_config
 from stream_read import StreamRead
 
 EVICT_BYTES = 512 << 20  # ten times the L2, and long enough for the host to enqueue what follows
 
+# Of an argument of --fusions: the fusions of each variant.
+FUSED_VARIANTS = {
+    "swiglu": (("swiglu",), ("swiglu", "keep_pre_activation")),
+    "mul_pre": (("mul_pre",),),
+    "mul_post": (("mul_post",),),
+}
+PEERS = ("dense", "torch", "torch_perm")
+
 
 def driver_version():
-    result = subprocess.run(
-        ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"], capture_output=True, text=True, check=False
-    )
+    if shutil.which("nvidia-smi") is None:
+        return "unknown"
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    result = subprocess.run(query, capture_output=True, text=True, check=False)
     return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
-def implementations(layer, stream_read, scratch, default, tuned):
-    """{name: function that enqueues one call}."""
+@dataclasses.dataclass(eq=False)
+class Kernel:
+    """A kernel of the library in the rounds."""
+
+    kind: str  # default, tuned, or the name of a config by hand
+    layer: Layer
+    variant: str  # "": the GEMM alone; or its fusions; or "uniform" when other routing is timed
+    call: ForwardCall
+    reason: str = ""
+    error: float = 0.0
+    identical_reruns: int | None = None
+
+    @property
+    def key(self):
+        return self.kind, self.variant
+
+    @property
+    def by_hand(self):
+        return self.kind not in ("default", "tuned")
+
+    @property
+    def is_default_again(self):
+        """Where the database says nothing."""
+        return self.kind == "tuned" and "(default" in self.reason
+
+    def describe(self):
+        return f"{self.kind} {self.layer.problem.describe()} T={self.layer.tokens}"
+
+
+class Bench:
+    """What all calls share: the instances of the library, buffers and arguments."""
+
+    def __init__(self, arguments):
+        properties = torch.cuda.get_device_properties(0)
+        tuned_environment = {"MOE_TUNE_MODE": "read", **({"MOE_TUNE_DB": arguments.db} if arguments.db else {})}
+        self.arguments = arguments
+        self.default = Library.separate(arguments.library, {"MOE_TUNE_MODE": "off"})
+        self.tuned = Library.separate(arguments.library, tuned_environment)
+        self.stream_read = StreamRead()
+        self.order = random.Random(arguments.seed)
+        self.complaints = []
+        self._evicted = torch.zeros(EVICT_BYTES, device="cuda", dtype=torch.uint8)
+        self.provenance = {
+            "device": properties.name,
+            "driver": driver_version(),
+            "torch": torch.__version__,
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "command": shlex.join(["python3", *sys.argv]),
+        }
+
+    def evict(self):
+        self.stream_read(self._evicted, EVICT_BYTES)
+
+    def complain(self, text):
+        self.complaints.append(text)
+        print(f"NOT MEASURED: {text}", flush=True)
+
+
+def fused_problems(problem, arguments):
+    """The variants of --fusions that fit this GEMM."""
+    fits = {"swiglu": problem.gemm == "gate_up", "mul_pre": problem.permute_x, "mul_post": problem.permute_y}
+    names = [name for name in arguments.fusions.split(",") if name and fits[name]]
+    return [problem.with_fusions(variant) for name in names for variant in FUSED_VARIANTS[name]]
+
+
+def make_kernels(bench, layer):
+    """The library's kernels for the layer and what is timed beside it, compiled and loaded."""
+    arguments = bench.arguments
+    layers = {"": layer}
+    layers |= {"+".join(p.fusions): layer.with_problem(p) for p in fused_problems(layer.problem, arguments)}
+    if arguments.routing != "uniform":
+        layers["uniform"] = Layer(layer.problem, layer.tokens, "uniform", layer.w, seed=arguments.seed)
+    kernels = []
+    for variant, timed in layers.items():
+        kernels.append(Kernel("default", timed, variant, bench.default.call(timed)))
+        kernels.append(Kernel("tuned", timed, variant, bench.tuned.call(timed)))
+        kernels += [Kernel(name, timed, variant, bench.default.call(timed, name)) for name in arguments.config]
+
+    def prepare(kernel):
+        """What the library says against it."""
+        try:
+            kernel.reason = kernel.call.explain()
+            if not kernel.is_default_again:
+                kernel.call.prepare()
+            return None
+        except MoeTuneError as error:
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        errors = list(pool.map(prepare, kernels))
+    for kernel, error in zip(kernels, errors):
+        if error and error.is_usage and kernel.by_hand:
+            print(f"refused: {kernel.describe()}: {error}", flush=True)
+        elif error:
+            bench.complain(f"{kernel.describe()}: {error}")
+    kernels = [kernel for kernel, error in zip(kernels, errors) if not error and not kernel.is_default_again]
+    share_workspace(kernels)
+    return kernels
+
+
+def share_workspace(kernels):
+    """One workspace for all: their calls follow each other on one stream."""
+    sizes = [kernel.call.workspace_bytes() for kernel in kernels]
+    workspace = torch.empty(max(sizes, default=0), device="cuda", dtype=torch.uint8)
+    for kernel, size in zip(kernels, sizes):
+        if size:
+            kernel.call.use_workspace(workspace)
+
+
+def verify(bench, kernels):
+    """Fills in the errors against float32; complains about wrong kernels and returns the right ones."""
+    right = []
+    variant, reference = None, None
+    for kernel in sorted(kernels, key=lambda kernel: kernel.variant):
+        layer = kernel.layer
+        if kernel.variant != variant:
+            reference = None  # frees the one before
+            variant, reference = kernel.variant, layer.reference()
+        layer.poison()
+        kernel.call.run()
+        torch.cuda.synchronize()
+        kernel.error = max(layer.max_error_per_expert(reference).values(), default=0.0)
+        status = bench.default.status() | bench.tuned.status()
+        if status:
+            bench.complain(f"{kernel.describe()}: device status {status}; {kernel.reason}")
+        elif not kernel.error <= row_tolerance(layer.problem.dtype):
+            bench.complain(f"{kernel.describe()}: a row is wrong by {kernel.error:.3g}; {kernel.reason}")
+        elif not layer.guard_intact():
+            bench.complain(f"{kernel.describe()}: wrote past the end of an output; {kernel.reason}")
+        else:
+            right.append(kernel)
+            if bench.arguments.reruns:
+                kernel.identical_reruns = layer.identical_reruns(kernel.call.run, bench.arguments.reruns)
+    return right
+
+
+def peer_calls(bench, layer):
+    """{name: function that enqueues one call} of everything but the library."""
     problem = layer.problem
     x = layer.sorted_x().contiguous()
     w = layer.w.transpose(1, 2)
+    dense_w = layer.w[0].t()
+    dense_y = torch.empty(layer.rows, problem.n, device="cuda", dtype=x.dtype)
     slots = layer.gather_indices.long()
     tokens_of_rows = torch.div(slots, problem.top_k, rounding_mode="floor")
-    dense_w = layer.w[0].t()
     stream_bytes = layer.bytes_to_move()
-    permuted_y = torch.empty_like(layer.y)
+    streamed = torch.zeros(stream_bytes, device="cuda", dtype=torch.uint8)
+    calls = {"dense": lambda: torch.mm(x, dense_w, out=dense_y), "stream": lambda: bench.stream_read(streamed, stream_bytes)}
+    if problem.dtype != "bf16":  # torch has no other
+        return calls
+    calls["torch"] = lambda: torch._grouped_mm(x, w, offs=layer.offsets)
+    if problem.permute_x:
+        calls["torch_perm"] = lambda: torch._grouped_mm(layer.x[tokens_of_rows], w, offs=layer.offsets)
+    if problem.permute_y:
+        # dense_y is as good as another: nobody reads it.
+        calls["torch_perm"] = lambda: dense_y.index_put_((slots,), torch._grouped_mm(x, w, offs=layer.offsets))
+    return calls
 
-    def torch_permuted():
-        rows = layer.x[tokens_of_rows] if problem.permute_x else x
-        y = torch._grouped_mm(rows, w, offs=layer.offsets)
-        if problem.permute_y:
-            permuted_y[slots] = y * layer.topk_weights[slots][:, None].to(y.dtype) if problem.fuse_mul_post else y
 
-    default_call = default.call(layer)
-    tuned_call = tuned.call(layer)
-    calls = {
-        "default": default_call.run,
-        "tuned": tuned_call.run,
-        "dense": lambda: torch.mm(x, dense_w),
-        "stream": lambda: stream_read(scratch, stream_bytes),
+def make_row(bench, kernel, model, samples, sustained):
+    """`samples`: {name: milliseconds of every round}; `sustained`: {name: milliseconds}; both of all that shared the rounds."""
+    problem = kernel.layer.problem
+    fused = bool(problem.fusions)
+    median, interval = median_with_interval(samples[kernel.key])
+
+    def milliseconds(name):
+        return round(statistics.median(samples[name]), 5) if name in samples else None
+
+    def sustained_milliseconds(name):
+        return round(sustained[name], 5) if name in sustained else None
+
+    return {
+        "model": model,
+        "tokens": kernel.layer.tokens,
+        "gemm": problem.gemm,
+        "op": "forward",
+        "permuted": problem.permuted,
+        "tuned": kernel.kind == "tuned",
+        "by_hand": kernel.by_hand,
+        "fusions": problem.fusions,
+        "dtype": problem.dtype,
+        "routing": bench.arguments.routing,
+        "ms": round(median, 5),
+        "ms_ci95": [round(bound, 5) for bound in interval],
+        **{f"{peer}_ms": milliseconds(peer) for peer in PEERS},
+        # A fused kernel moves other bytes.
+        "stream_ms": None if fused else milliseconds("stream"),
+        "plain_ms": milliseconds((kernel.kind, "")) if fused else None,
+        "uniform_ms": None if fused else milliseconds((kernel.kind, "uniform")),
+        "sustained_ms": sustained_milliseconds(kernel.key),
+        **{f"{peer}_sustained_ms": sustained_milliseconds(peer) for peer in PEERS},
+        "max_rel_err": round(kernel.error, 6),
+        "reruns": bench.arguments.reruns,
+        "identical_reruns": kernel.identical_reruns,
+        "config": kernel.reason,
+        "rounds": len(samples[kernel.key]),
+        **bench.provenance,
     }
-    if problem.dtype == "bf16":
-        calls["torch"] = lambda: torch._grouped_mm(x, w, offs=layer.offsets)
-        calls["torch_perm"] = torch_permuted
-    return calls, {"default": default_call.explain(), "tuned": tuned_call.explain()}
 
 
-def median_with_interval(samples):
-    """Median, and its 95% confidence interval from order statistics: no assumption about the distribution."""
-    ordered = sorted(samples)
-    count = len(ordered)
-    half_width = 0.98 * math.sqrt(count)
-    low = max(0, math.floor(count / 2 - half_width) - 1)
-    high = min(count - 1, math.ceil(count / 2 + half_width))
-    return statistics.median(ordered), [ordered[low], ordered[high]]
-
-
-def measure(calls, evict, rounds, warm_up, order):
-    """{name: milliseconds of every round}."""
-    names = list(calls)
-    samples = {name: [] for name in names}
-    for number in range(warm_up + rounds):
-        order.shuffle(names)
-        events = {}
-        for name in names:
-            begin = torch.cuda.Event(enable_timing=True)
-            end = torch.cuda.Event(enable_timing=True)
-            evict()
-            begin.record()
-            calls[name]()
-            end.record()
-            events[name] = (begin, end)
-        torch.cuda.synchronize()
-        if number >= warm_up:
-            for name, (begin, end) in events.items():
-                samples[name].append(begin.elapsed_time(end))
-    return samples
-
-
-def verified_error(layer, call):
-    """Worst row error against float32 of one more, poisoned call."""
-    layer.poison()
-    call()
-    torch.cuda.synchronize()
-    return max(layer.max_error_per_expert().values(), default=0.0)
-
-
-def bench(model, problem, tokens, routing, weight, context, arguments):
-    """The rows of one call: default and tuned."""
-    layer = Layer(problem, tokens, routing, weight, seed=arguments.seed)
-    calls, reasons = implementations(layer, context["stream_read"], context["scratch"], context["default"], context["tuned"])
-    errors = {name: verified_error(layer, calls[name]) for name in ("default", "tuned")}
-    evict = lambda: context["stream_read"](context["evict"], EVICT_BYTES)  # noqa: E731
-    samples = measure(calls, evict, arguments.rounds, arguments.warm_up, context["order"])
-    results = {name: median_with_interval(values) for name, values in samples.items()}
-
-    def rounded(name):
-        return round(results[name][0], 5) if name in results else None
-
-    rows = []
-    # Where the database says nothing, the second kernel is the default again, not a tuned one.
-    names = ("default",) if "(default" in reasons["tuned"] else ("default", "tuned")
-    for name in names:
-        median, interval = results[name]
-        rows.append(
-            {
-                "model": model,
-                "tokens": tokens,
-                "gemm": problem.gemm,
-                "op": "forward",
-                "permuted": problem.permute_x or problem.permute_y,
-                "tuned": name == "tuned",
-                "fusions": problem.fusions,
-                "dtype": problem.dtype,
-                "routing": routing,
-                "ms": round(median, 5),
-                "ms_ci95": [round(bound, 5) for bound in interval],
-                "dense_ms": rounded("dense"),
-                "torch_ms": rounded("torch"),
-                "torch_perm_ms": rounded("torch_perm"),
-                "stream_ms": rounded("stream"),
-                "max_rel_err": round(errors[name], 6),
-                "config": reasons[name],
-                "rounds": arguments.rounds,
-                **context["provenance"],
-            }
-        )
-    return rows
+def bench_call(bench, model, problem, tokens, weight):
+    """The rows of one call, its fusions included."""
+    arguments = bench.arguments
+    layer = Layer(problem, tokens, arguments.routing, weight, seed=arguments.seed)
+    kernels = verify(bench, make_kernels(bench, layer))
+    calls = {**peer_calls(bench, layer), **{kernel.key: kernel.call.run for kernel in kernels}}
+    limits = {"warm_up": arguments.warm_up, "most": arguments.rounds, "least": min(15, arguments.rounds)}
+    samples = measure_rounds(calls, bench.evict, bench.order, seconds=arguments.seconds, **limits)
+    shown = [kernel for kernel in kernels if kernel.variant != "uniform"]
+    sustained = {}
+    if arguments.sustained > 0:
+        names = {kernel.key for kernel in shown} | set(PEERS)
+        medians = {name: statistics.median(values) for name, values in samples.items() if name in names}
+        sustained = measure_sustained(calls, medians, bench.order, arguments.sustained)
+    rows = [make_row(bench, kernel, model, samples, sustained) for kernel in shown]
+    return sorted(rows, key=lambda row: (row["fusions"], row["by_hand"], row["tuned"], row["ms"]))
 
 
 def print_row(row):
-    def relative(peer):
-        return f"{row[peer] / row['ms'] * 100:6.0f}%" if row[peer] else "      -"
+    def relative(name, peer, own="ms"):
+        return f"  {name} {row[peer] / row[own] * 100:.0f}%" if row[peer] and row[own] else ""
 
-    print(
-        f"{row['model']:16} {row['tokens']:6} {row['gemm']:8} {'perm' if row['permuted'] else 'sorted':6} "
-        f"{'tuned' if row['tuned'] else 'default':7} {row['ms']:9.4f} ms  dense {relative('dense_ms')}  torch {relative('torch_ms')}  "
-        f"torch+perm {relative('torch_perm_ms')}  stream {relative('stream_ms')}  err {row['max_rel_err']:.4f}",
-        flush=True,
-    )
+    kind = row["config"].split(" ")[0] if row["by_hand"] else "tuned" if row["tuned"] else "default"
+    order = " + ".join(["permuted" if row["permuted"] else "sorted", *row["fusions"]])
+    low, high = row["ms_ci95"]
+    line = f"{row['model']} T={row['tokens']} {row['gemm']} {order:9} {kind:7} {row['ms']:.4f} ms ({low:.4f}-{high:.4f})  of"
+    for name in (*PEERS, "stream", "plain", "uniform"):
+        line += relative(name, f"{name}_ms")
+    if row["sustained_ms"]:
+        line += f"  sustained {row['sustained_ms']:.4f} ms"
+        for name in PEERS:
+            line += relative(name, f"{name}_sustained_ms", "sustained_ms")
+    if row["identical_reruns"] is not None:
+        line += f"  {row['identical_reruns']}/{row['reruns']} reruns alike"
+    print(f"{line}  err {row['max_rel_err']:.4f}", flush=True)
 
 
-def main():
+def write_rows(path, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/release/lib/libmoe_tune.so", help="libmoe_tune.so (default: %(default)s)")
     parser.add_argument("--db", help="tuning database for the tuned rows; default: MOE_TUNE_DB or the user's")
@@ -174,34 +303,37 @@ def main():
     parser.add_argument("--tokens", default="1,16,64,256,1024,2048,4096,8192", help="comma-separated (default: %(default)s)")
     parser.add_argument("--gemms", default="gate_up,down", help="comma-separated (default: %(default)s)")
     parser.add_argument("--orders", default="permuted,sorted", help="comma-separated: with the permutation fused, without one")
+    parser.add_argument("--fusions", default="", help=f"comma-separated, of {', '.join(FUSED_VARIANTS)}: timed too")
     parser.add_argument("--routing", default="uniform", help="uniform, zipf:A, half_empty or one_expert (default: %(default)s)")
     parser.add_argument("--dtype", default="bf16", choices=("bf16", "fp16"))
-    parser.add_argument("--rounds", type=int, default=60, help="samples of each implementation (default: %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=10, help="rounds before them (default: %(default)s)")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="NAME", help="one of `moe-tune list-configs`, timed too; repeatable"
+    )
+    parser.add_argument("--rounds", type=int, default=100, help="samples of each at most (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for a call's rounds, 15 at least (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=5, help="rounds before them (default: %(default)s)")
+    parser.add_argument(
+        "--sustained", type=float, default=0, metavar="SECONDS", help="also time each implementation back to back, e.g. for 0.7"
+    )
+    parser.add_argument("--reruns", type=int, default=0, help="also compare so many further runs with a first one, e.g. 100")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", metavar="FILE", help="write the rows")
+    parser.add_argument("--json", metavar="FILE", help="write the rows, after each call")
     arguments = parser.parse_args()
+    for name in arguments.config:
+        parse_config(name)
+    if unknown := set(filter(None, arguments.fusions.split(","))) - FUSED_VARIANTS.keys():
+        parser.error(f"--fusions: {', '.join(sorted(unknown))} is not one of {', '.join(FUSED_VARIANTS)}")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
     if not torch.cuda.is_available():
         print("no GPU: not tried")
         return 77
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    properties = torch.cuda.get_device_properties(0)
-    tuned_environment = {"MOE_TUNE_MODE": "read", **({"MOE_TUNE_DB": arguments.db} if arguments.db else {})}
-    context = {
-        "stream_read": StreamRead(),
-        "evict": torch.zeros(EVICT_BYTES, device="cuda", dtype=torch.uint8),
-        "default": Library.separate(arguments.library, {"MOE_TUNE_MODE": "off"}),
-        "tuned": Library.separate(arguments.library, tuned_environment),
-        "order": random.Random(arguments.seed),
-        "provenance": {
-            "device": properties.name,
-            "driver": driver_version(),
-            "torch": torch.__version__,
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "command": shlex.join(["python3", *sys.argv]),
-        },
-    }
+    bench = Bench(arguments)
     rows = []
     for model in arguments.models.split(","):
         for gemm in arguments.gemms.split(","):
@@ -209,19 +341,14 @@ def main():
             for tokens in map(int, arguments.tokens.split(",")):
                 for order in arguments.orders.split(","):
                     problem = make_problem(model, gemm, arguments.dtype, permuted=order == "permuted")
-                    # The streaming read's source: as many bytes as the call may move at most.
-                    size = weight.numel() * 2 + tokens * problem.top_k * (problem.n + problem.k + 8) * 2
-                    context["scratch"] = torch.zeros(size, device="cuda", dtype=torch.uint8)
-                    for row in bench(model, problem, tokens, arguments.routing, weight, context, arguments):
+                    for row in bench_call(bench, model, problem, tokens, weight):
                         rows.append(row)
                         print_row(row)
+                    if arguments.json:
+                        write_rows(arguments.json, rows)
             del weight
             torch.cuda.empty_cache()
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
-            file.write("\n")
-    return 0
+    return 1 if bench.complaints else 0
 
 
 if __name__ == "__main__":

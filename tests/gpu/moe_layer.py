@@ -1,5 +1,6 @@
 """Models, routing, tensors and the float32 reference of a grouped GEMM, for the Python scripts beside this file."""
 
+import copy
 import dataclasses
 import math
 
@@ -23,10 +24,21 @@ MODELS = {
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
+GUARD_ROWS = 256
+ROWS_AT_ONCE = 16384  # of a comparison, which needs their differences in the reference's dtype
+
+# What fusions are called in the database, and the problem's flags.
+FUSIONS = {
+    "mul_post": "fuse_mul_post",
+    "mul_pre": "fuse_mul_pre",
+    "swiglu": "fuse_swiglu",
+    "keep_pre_activation": "keep_pre_activation",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One grouped GEMM: Y[r] = X[src(r)] . W[e]^T, W of shape (experts, n, k)."""
+    """One grouped GEMM: Y[r] = X[src(r)] . W[e]^T, W of shape (experts, n, k); see runtime/include/moe_tune/moe_tune.h."""
 
     gemm: str
     experts: int
@@ -36,23 +48,36 @@ class Problem:
     permute_x: bool = False
     permute_y: bool = False
     fuse_mul_post: bool = False
+    fuse_mul_pre: bool = False
+    fuse_swiglu: bool = False
+    keep_pre_activation: bool = False
     dtype: str = "bf16"
 
     @property
+    def permuted(self):
+        return self.permute_x or self.permute_y
+
+    @property
     def fusions(self):
-        return ["fuse_mul_post"] if self.fuse_mul_post else []
+        return [name for name, flag in FUSIONS.items() if getattr(self, flag)]
+
+    @property
+    def output_columns(self):
+        return self.n // 2 if self.fuse_swiglu else self.n
+
+    def with_fusions(self, names):
+        return dataclasses.replace(self, **{FUSIONS[name]: True for name in names})
 
     def describe(self):
-        flags = [name for name in ("permute_x", "permute_y", "fuse_mul_post") if getattr(self, name)]
-        return f"{self.gemm} {self.dtype} {' '.join(flags) or 'in order'}"
+        return f"{self.gemm} {self.dtype} {' + '.join(['permuted' if self.permuted else 'sorted', *self.fusions])}"
 
 
-def make_problem(model, gemm, dtype="bf16", permuted=True, fuse_mul_post=False):
+def make_problem(model, gemm, dtype="bf16", permuted=True):
     """The first (gate_up) or second (down) GEMM of a model's block, with or without the permutation that belongs to it."""
     m = MODELS[model]
     if gemm == "gate_up":
         return Problem(gemm, m.experts, m.top_k, 2 * m.intermediate, m.hidden, permute_x=permuted, dtype=dtype)
-    return Problem(gemm, m.experts, m.top_k, m.hidden, m.intermediate, permute_y=permuted, fuse_mul_post=fuse_mul_post, dtype=dtype)
+    return Problem(gemm, m.experts, m.top_k, m.hidden, m.intermediate, permute_y=permuted, dtype=dtype)
 
 
 def route(kind, tokens, experts, top_k, seed=1):
@@ -98,15 +123,35 @@ class Layer:
         self.x = torch.randn(x_rows, problem.k, device="cuda", dtype=dtype, generator=generator)
         self.w = make_weight(problem, seed) if weight is None else weight
         self.topk_weights = torch.rand(self.rows, device="cuda", dtype=torch.float32, generator=generator)
-        # Rows after y catch a store out of bounds.
-        self.guarded_y = torch.empty(self.rows + 256, problem.n, device="cuda", dtype=dtype)
-        self.y = self.guarded_y[: self.rows]
+        self._make_outputs()
+
+    def _make_outputs(self):
+        columns = {"y": self.problem.output_columns}
+        if self.problem.keep_pre_activation:
+            columns["pre_activation"] = self.problem.n
+        # Rows after an output catch a store out of bounds.
+        self._guarded = {
+            name: torch.empty(self.rows + GUARD_ROWS, count, device="cuda", dtype=self.x.dtype) for name, count in columns.items()
+        }
+        self.outputs = {name: tensor[: self.rows] for name, tensor in self._guarded.items()}
+
+    @property
+    def y(self):
+        return self.outputs["y"]
+
+    def with_problem(self, problem):
+        """The same rows and weights under other fusions, with outputs of its own."""
+        other = copy.copy(self)
+        other.problem = problem
+        other._make_outputs()
+        return other
 
     def poison(self):
-        self.guarded_y.view(torch.int16).fill_(-1)
+        for tensor in self._guarded.values():
+            tensor.view(torch.int16).fill_(-1)
 
     def guard_intact(self):
-        return bool((self.guarded_y[self.rows :].view(torch.int16) == -1).all())
+        return all(bool((tensor[self.rows :].view(torch.int16) == -1).all()) for tensor in self._guarded.values())
 
     def sorted_x(self):
         """X in expert order."""
@@ -122,29 +167,64 @@ class Layer:
                 yield expert, start, start + count
             start += count
 
-    def max_error_per_expert(self):
-        """{expert: worst |y - reference| / |reference| of its rows}, against float32 products; NaN counts as infinite."""
-        errors = {}
+    def reference(self, dtype=torch.float32):
+        """{output: its rows in expert order}, computed by torch in `dtype`."""
+        p = self.problem
+        products = torch.empty(self.rows, p.n, device="cuda", dtype=dtype)
         x = self.sorted_x()
         for expert, begin, end in self.expert_rows():
-            reference = x[begin:end].float() @ self.w[expert].float().t()
-            targets = self.gather_indices[begin:end].long() if self.problem.permute_y else slice(begin, end)
-            if self.problem.fuse_mul_post:
-                reference *= self.topk_weights[targets][:, None]
-            difference = self.y[targets].float() - reference
+            torch.mm(x[begin:end].to(dtype), self.w[expert].to(dtype).t(), out=products[begin:end])
+        if p.fuse_mul_post or p.fuse_mul_pre:
+            products *= self.topk_weights[self.gather_indices.long()][:, None]
+        if not p.fuse_swiglu:
+            return {"y": products}
+        gate, up = products.chunk(2, dim=1)
+        y = torch.nn.functional.silu(gate) * up
+        return {"y": y, "pre_activation": products} if p.keep_pre_activation else {"y": y}
+
+    def max_error_per_expert(self, reference=None):
+        """{expert: worst |y - reference| / |reference| of its rows in any output}; NaN counts as infinite."""
+        reference = self.reference() if reference is None else reference
+        counts = self.m_sizes.long()
+        experts = torch.repeat_interleave(torch.arange(self.problem.experts, device="cuda"), counts)
+        worst = torch.zeros(self.problem.experts, device="cuda", dtype=torch.float64)
+        for name, expected in reference.items():
+            output = self.outputs[name]
             # Rounding to a subnormal costs up to half of the smallest one, however small the value (rows with a tiny routing weight).
-            rounding = math.sqrt(self.problem.n) * torch.finfo(self.y.dtype).smallest_normal * torch.finfo(self.y.dtype).eps / 2
-            error = (difference.norm(dim=1) - rounding).clamp(min=0) / reference.norm(dim=1)
-            errors[expert] = torch.nan_to_num(error, nan=math.inf, posinf=math.inf).max().item()
-        return errors
+            info = torch.finfo(output.dtype)
+            rounding = math.sqrt(output.shape[1]) * info.smallest_normal * info.eps / 2
+            for begin in range(0, self.rows, ROWS_AT_ONCE):
+                rows = slice(begin, min(begin + ROWS_AT_ONCE, self.rows))
+                targets = self.gather_indices[rows].long() if self.problem.permute_y else rows
+                difference = output[targets].to(expected.dtype) - expected[rows]
+                error = (difference.norm(dim=1) - rounding).clamp(min=0) / expected[rows].norm(dim=1)
+                error = torch.nan_to_num(error.double(), nan=math.inf, posinf=math.inf)
+                worst.scatter_reduce_(0, experts[rows], error, reduce="amax")
+        return {expert: error for expert, error in enumerate(worst.tolist()) if self.row_counts[expert]}
+
+    def identical_reruns(self, run, count):
+        """How many of `count` more calls of run() leave every bit of the outputs as a first one does."""
+        self.poison()
+        run()
+        first = {name: output.clone() for name, output in self.outputs.items()}
+        same = torch.zeros((), device="cuda", dtype=torch.int64)
+        for _ in range(count):
+            self.poison()
+            run()
+            equal = [(self.outputs[name].view(torch.int16) == kept.view(torch.int16)).all() for name, kept in first.items()]
+            same += torch.stack(equal).all()
+        return int(same.item())
 
     def bytes_to_move(self):
-        """What any implementation must move: weights of experts with rows, x and y once, the indices."""
-        element = 2
+        """What any implementation must move: weights of experts with rows, x and the outputs once, indices, routing weights."""
         p = self.problem
-        weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * element
-        indices = self.gather_indices.numel() * self.gather_indices.element_size() if p.permute_x or p.permute_y else 0
-        return weights + (self.x.numel() + self.rows * p.n) * element + indices
+        weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * self.w.element_size()
+        tensors = [self.x, *self.outputs.values()]
+        if p.permuted:
+            tensors.append(self.gather_indices)
+        if p.fuse_mul_post or p.fuse_mul_pre:
+            tensors.append(self.topk_weights)
+        return weights + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def make_weight(problem, seed=1):

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -29,6 +30,16 @@ class DLTensor(ctypes.Structure):
     ]
 
 
+class ForwardConfig(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_uint32)] + [
+        (name, ctypes.c_int32)
+        for name in (
+            *("BLOCK_M", "BLOCK_N", "BLOCK_K", "warps", "warps_m", "stages", "ctas_per_sm", "n_fastest"),
+            *("family", "weights_m", "ping_pong", "cluster", "queue", "in_kernel"),
+        )
+    ]
+
+
 class ForwardArgs(ctypes.Structure):
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
@@ -44,12 +55,17 @@ class ForwardArgs(ctypes.Structure):
         ("permute_y", ctypes.c_int32),
         ("fuse_mul_post", ctypes.c_int32),
         ("max_sms", ctypes.c_int32),
-        ("config", ctypes.c_void_p),
+        ("config", ctypes.POINTER(ForwardConfig)),
+        ("pre_activation", ctypes.POINTER(DLTensor)),
+        ("workspace", ctypes.POINTER(DLTensor)),
+        ("fuse_mul_pre", ctypes.c_int32),
+        ("fuse_swiglu", ctypes.c_int32),
     ]
 
 
 K_DL_CUDA = 2
 K_DL_TYPES = {  # code, bits
+    torch.uint8: (1, 8),
     torch.int32: (0, 32),
     torch.int64: (0, 64),
     torch.float32: (2, 32),
@@ -57,6 +73,7 @@ K_DL_TYPES = {  # code, bits
     torch.bfloat16: (4, 16),
 }
 GEMMS = {"gate_up": 0, "down": 1}
+MOE_TUNE_USAGE_ERROR = 2
 
 
 def dl_tensor(tensor):
@@ -74,8 +91,39 @@ def dl_tensor(tensor):
     )
 
 
+# The names of configs that `moe-tune list-configs` prints, by family in the order of moe_tune_family. A group with words is an
+# enum of the C API's struct, whose value is the word's index.
+TILE = r"_(?P<BLOCK_M>\d+)x(?P<BLOCK_N>\d+)x(?P<BLOCK_K>\d+)"
+ENUMS = {
+    "n_fastest": ("mfast", "nfast"),
+    "weights_m": ("tokens", "weights"),
+    "ping_pong": ("coop", "pingpong"),
+    "queue": ("static", "queue"),
+    "in_kernel": ("dispatch", "inkernel"),
+}
+WORD = {field: f"_(?P<{field}>{'|'.join(words)})" for field, words in ENUMS.items()}
+CONFIG_NAMES = (
+    rf"sm80{TILE}_w(?P<warps>\d+)m(?P<warps_m>\d+)_s(?P<stages>\d+)_c(?P<ctas_per_sm>\d+){WORD['n_fastest']}",
+    rf"sm90{TILE}{WORD['weights_m']}{WORD['ping_pong']}_w(?P<warps>\d+)_s(?P<stages>\d+)_c(?P<ctas_per_sm>\d+)"
+    rf"_x(?P<cluster>\d+){WORD['queue']}{WORD['n_fastest']}{WORD['in_kernel']}",
+)
+
+
+def parse_config(name):
+    """The ForwardConfig of a name; whether it fits a problem is the library's to say."""
+    for family, pattern in enumerate(CONFIG_NAMES):
+        if match := re.fullmatch(pattern, name):
+            values = {field: ENUMS[field].index(text) if field in ENUMS else int(text) for field, text in match.groupdict().items()}
+            return ForwardConfig(struct_size=ctypes.sizeof(ForwardConfig), family=family, **values)
+    raise SystemExit(f"{name} is not a config's name: `moe-tune list-configs` prints them")
+
+
 class MoeTuneError(RuntimeError):
     """What the library reports, with its message."""
+
+    def __init__(self, result, message):
+        super().__init__(message)
+        self.is_usage = result == MOE_TUNE_USAGE_ERROR
 
 
 class Library:
@@ -98,6 +146,11 @@ class Library:
             ctypes.c_int64,
             ctypes.c_char_p,
             ctypes.c_size_t,
+        ]
+        self._library.moe_tune_workspace_bytes_forward.argtypes = [
+            ctypes.POINTER(ForwardArgs),
+            ctypes.c_int64,
+            ctypes.POINTER(ctypes.c_size_t),
         ]
         self._library.moe_tune_device_status.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint32), ctypes.c_int]
 
@@ -136,7 +189,7 @@ class Library:
     def _check(self, result, call):
         if result != 0:
             message = self._library.moe_tune_last_error() or b"no message"
-            raise MoeTuneError(f"{call} returned {result}: {message.decode()}")
+            raise MoeTuneError(result, f"{call} returned {result}: {message.decode()}")
 
     def status(self, device=0, clear=True):
         """The status bits of the device since they were last cleared."""
@@ -144,30 +197,21 @@ class Library:
         self._check(self._library.moe_tune_device_status(device, ctypes.byref(bits), int(clear)), "moe_tune_device_status")
         return bits.value
 
-    def call(self, layer, max_sms=0):
-        """The call that computes `layer` (moe_layer.Layer)."""
-        return ForwardCall(self, layer, max_sms)
+    def call(self, layer, config=None):
+        """The call that computes `layer` (moe_layer.Layer), with the config of that name or the library's choice."""
+        return ForwardCall(self, layer, config)
 
 
 class ForwardCall:
     """One call with its arguments made beforehand, so that run() is the C call alone."""
 
-    def __init__(self, library, layer, max_sms=0):
+    def __init__(self, library, layer, config=None):
         problem = layer.problem
         self._library = library
-        self._layer = layer
         self._tokens = layer.tokens
-        permuted = problem.permute_x or problem.permute_y
-        tensors = {
-            "x": layer.x,
-            "w": layer.w,
-            "y": layer.y,
-            "m_sizes": layer.m_sizes,
-            "gather_indices": layer.gather_indices if permuted else None,
-            "topk_weights": layer.topk_weights if problem.fuse_mul_post else None,
-        }
-        # The DLTensors must outlive the call.
-        self._tensors = {name: dl_tensor(tensor) for name, tensor in tensors.items() if tensor is not None}
+        # The DLTensors, and what they borrow, must outlive the call.
+        self._layer = layer
+        self._tensors = {}
         self._args = ForwardArgs(
             struct_size=ctypes.sizeof(ForwardArgs),
             gemm=GEMMS[problem.gemm],
@@ -175,20 +219,49 @@ class ForwardCall:
             permute_x=problem.permute_x,
             permute_y=problem.permute_y,
             fuse_mul_post=problem.fuse_mul_post,
-            max_sms=max_sms,
-            **{name: ctypes.pointer(tensor) for name, tensor in self._tensors.items()},
+            fuse_mul_pre=problem.fuse_mul_pre,
+            fuse_swiglu=problem.fuse_swiglu,
         )
+        if config is not None:
+            self._config = parse_config(config)
+            # Says how rows are permuted, which other problems do not ask for.
+            self._config.in_kernel = self._config.in_kernel and problem.permute_x
+            self._args.config = ctypes.pointer(self._config)
+        self._set("x", layer.x)
+        self._set("w", layer.w)
+        self._set("m_sizes", layer.m_sizes)
+        if problem.permuted:
+            self._set("gather_indices", layer.gather_indices)
+        if problem.fuse_mul_post or problem.fuse_mul_pre:
+            self._set("topk_weights", layer.topk_weights)
+        for name, output in layer.outputs.items():
+            self._set(name, output)
+
+    def _set(self, name, tensor):
+        self._tensors[name] = (dl_tensor(tensor), tensor)
+        setattr(self._args, name, ctypes.pointer(self._tensors[name][0]))
 
     def run(self):
         stream = torch.cuda.current_stream().cuda_stream
         result = self._library._library.moe_tune_grouped_gemm_forward(ctypes.byref(self._args), stream)
         self._library._check(result, "moe_tune_grouped_gemm_forward")
 
-    def prepare(self):
-        """Compiles and loads the kernel of this token count."""
-        tokens = ctypes.c_int64(self._tokens)
-        result = self._library._library.moe_tune_prepare_forward(ctypes.byref(self._args), ctypes.byref(tokens), 1)
+    def prepare(self, tokens=None):
+        """Compiles and loads the kernels of these token counts, by default of the layer's."""
+        counts = [self._tokens] if tokens is None else tokens
+        array = (ctypes.c_int64 * len(counts))(*counts)
+        result = self._library._library.moe_tune_prepare_forward(ctypes.byref(self._args), array, len(counts))
         self._library._check(result, "moe_tune_prepare_forward")
+
+    def workspace_bytes(self):
+        size = ctypes.c_size_t()
+        result = self._library._library.moe_tune_workspace_bytes_forward(ctypes.byref(self._args), self._tokens, ctypes.byref(size))
+        self._library._check(result, "moe_tune_workspace_bytes_forward")
+        return size.value
+
+    def use_workspace(self, tensor):
+        """Computes in this uint8 tensor of workspace_bytes() bytes rather than in memory of the library's pool."""
+        self._set("workspace", tensor)
 
     def explain(self):
         """Which config serves the call, and why."""
