@@ -32,10 +32,6 @@ std::optional<std::string> reject_roles(const Problem& p, const KernelConfigForw
   if (c.schedule == Schedule::ping_pong && consumers(c) != 2) {
     return fmt::format("ping_pong needs two consumer warpgroups: warps = 12, not {}", c.warps);
   }
-  if (consumers(c) == 2 && c.ctas_per_sm > 1) {
-    return fmt::format("two consumer warpgroups take all registers of an SM: ctas_per_sm = 1 with warps = 12, not {}",
-                       c.ctas_per_sm);
-  }
   if (c.gather == Gather::in_kernel && !p.permute_x) {
     return std::string("without permute_x there is nothing to gather: gather is dispatch then, which does nothing");
   }
@@ -91,11 +87,10 @@ std::optional<std::string> reject_ring(const Problem& p, const KernelConfigForwa
 }  // namespace
 
 int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
-  // Every consumer has a table of the rows that it stores: all of a tile's, but for cooperative ones that split them. Ping-pong
-  // consumers share the buffer that one block of columns is staged in.
-  const int tables = c.mma_m == MmaM::tokens && c.schedule == Schedule::cooperative ? 1 : consumers(c);
-  const int staging = (c.schedule == Schedule::ping_pong ? 1 : tables) * c.BLOCK_M * swizzle_columns * element_bytes(p.dtype);
-  const int row_tables = p.permute_y || p.fuse_mul_pre ? tables * c.BLOCK_M * 8 : 0;
+  // Ping-pong consumers share a staging buffer, cooperative ones have one each for the rows that they store.
+  const int rows_stored = c.schedule == Schedule::cooperative && c.mma_m == MmaM::weights ? consumers(c) * c.BLOCK_M : c.BLOCK_M;
+  const int staging = rows_stored * swizzle_columns * element_bytes(p.dtype);
+  const int row_tables = (p.permute_y || p.fuse_mul_pre ? 2 * c.BLOCK_M * 8 : 0) + 32;
   const int gathered = p.permute_x && c.gather == Gather::in_kernel ? 4 * c.BLOCK_M : 0;
   const int prefix_sums = round_up(8 * (p.E + 1), 16);
   constexpr int tile_slots = 64 + 64;
@@ -106,7 +101,7 @@ int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
 int register_estimate(const KernelConfigForward& c) { return accumulators(c) + registers_beside; }
 
 int registers_available(const KernelConfigForward& c, int even_share) {
-  if (consumers(c) == 1) return even_share;
+  if (consumers(c) == 1 || c.ctas_per_sm > 1) return even_share;
   return c.gather == Gather::in_kernel ? moved_registers_gathering : moved_registers;
 }
 

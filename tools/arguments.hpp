@@ -14,7 +14,7 @@ double parse_time_limit(std::string_view text);
 double parse_percent(std::string_view text);
 
 /// --set: `base` with "BLOCK_M=64,stages=4" applied. Names and aliases of forward_fields(). When the tile or the warps change and
-/// warps_m is not given, it becomes the default split.
+/// warps_m of an sm80 config is not given, it becomes the default split. The family stays what it is.
 KernelConfigForward apply_settings(KernelConfigForward base, std::string_view text);
 
 }  // namespace moe_tune::cli

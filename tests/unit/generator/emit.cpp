@@ -99,7 +99,7 @@ TEST_CASE("An sm90 stub carries every number of the problem and the config") {
   CHECK(count(source, "#include") == 0);
   CHECK(count(source, inline_template("kernels/forward_sm90.cuh")) == 1);
   CHECK_THAT(source, Contains("// config: sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch, for sm_90a\n"
-                              "// threads per block 384, dynamic shared memory 182480 bytes, grid: SMs x 1, clusters of 2\n"));
+                              "// threads per block 384, dynamic shared memory 182512 bytes, grid: SMs x 1, clusters of 2\n"));
   const std::string text = instantiation(source);
   CHECK_THAT(text, Contains("DType::bf16, /*E*/ 128, /*N*/ 1536, /*K*/ 2048, /*top_k*/ 8"));
   CHECK_THAT(text, Contains("/*permute_x*/ true, /*permute_y*/ false, /*fuse_mul_post*/ false, /*fuse_mul_pre*/ true, "
@@ -109,7 +109,7 @@ TEST_CASE("An sm90 stub carries every number of the problem and the config") {
   CHECK_THAT(text, Contains("/*consumers*/ 2, /*stages*/ 2, /*ctas_per_sm*/ 1, /*cluster*/ 2, moe_tune::TileSource::queue"));
   CHECK_THAT(text, Contains("moe_tune::Gather::dispatch>;"));
   CHECK_THAT(text, Contains("ForwardSm90<Problem, Config, moe_tune::TileOrder::n_fastest>"));
-  CHECK_THAT(text, Contains("static_assert(Kernel::shared_bytes == 182480,"));
+  CHECK_THAT(text, Contains("static_assert(Kernel::shared_bytes == 182512,"));
   CHECK_THAT(text, Contains("MOE_KERNEL(384, 1)\nmoe_tune_forward(const MOE_GRID_CONSTANT moe_tune::abi::ForwardSm90Args args)"));
 }
 
