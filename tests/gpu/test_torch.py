@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Checks the library against float32 products of torch, row by row, through the C API on torch tensors.
+"""Checks the library against products of torch, row by row, through the C API on torch tensors.
 
-Needs a GPU and torch; no pytest. Every output is poisoned first, every row of every expert judged, and NaN fails.
+Needs a GPU and torch; no pytest. Every output is poisoned first, every row of every expert judged, and NaN fails. Up to 129
+tokens torch computes in float64, above in float32.
 
     python3 tests/gpu/test_torch.py --library build/release/lib/libmoe_tune.so
+    python3 tests/gpu/test_torch.py --models odd --configs sm90
 """
 
 import argparse
+import concurrent.futures
 import json
 import sys
 import time
@@ -14,32 +17,73 @@ import time
 import torch
 
 from moe_layer import MODELS, Layer, make_problem, make_weight, row_tolerance, route
-from moe_tune_ctypes import Library, MoeTuneError
+from moe_tune_ctypes import Library, MoeTuneError, parse_config
 
 TOKENS = (0, 1, 3, 17, 64, 129, 1024, 8192)
+FLOAT64_TOKENS = 129
 ROUTINGS = ("uniform", "zipf:1.0", "half_empty", "one_expert")
+# Of configs by hand: what the library chooses is the one that is tried with everything.
+BY_HAND_TOKENS = 1024
+BY_HAND_ROUTINGS = ("zipf:1.0",)
+
+CHOICE = "choice"
+FAMILIES = {
+    "sm80": ("sm80_64x128x64_w4m2_s3_c2_mfast", "sm80_128x256x128_w8m2_s2_c1_nfast"),
+    "sm90": (
+        "sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch",
+        "sm90_128x256x64_weights_coop_w12_s3_c1_x2_static_nfast_dispatch",
+        "sm90_128x128x64_tokens_pingpong_w12_s4_c1_x1_queue_mfast_inkernel",
+        "sm90_64x256x64_tokens_coop_w8_s4_c1_x1_static_mfast_dispatch",
+        "sm90_16x64x64_weights_coop_w8_s8_c2_x1_queue_mfast_inkernel",
+    ),
+}
+
+RERUNS = 100
+WORKSPACE_GUARD = 256
 
 
 def problems(model, dtype):
     """Every permutation and fusion of the two GEMMs."""
     for permuted in (False, True):
-        yield make_problem(model, "gate_up", dtype, permuted)
-        yield make_problem(model, "down", dtype, permuted)
-    yield make_problem(model, "down", dtype, True, fuse_mul_post=True)
+        for gemm in ("gate_up", "down"):
+            yield make_problem(model, gemm, dtype, permuted)
+        gate_up = make_problem(model, "gate_up", dtype, permuted)
+        yield gate_up.with_fusions(("swiglu",))
+        yield gate_up.with_fusions(("swiglu", "keep_pre_activation"))
+    gate_up = make_problem(model, "gate_up", dtype)
+    yield gate_up.with_fusions(("mul_pre",))
+    yield gate_up.with_fusions(("mul_pre", "swiglu"))
+    yield gate_up.with_fusions(("mul_pre", "swiglu", "keep_pre_activation"))
+    yield make_problem(model, "down", dtype).with_fusions(("mul_post",))
 
 
-def check(library, problem, tokens, routing, weight, index_dtype):
+def guarded_workspace(call):
+    """A poisoned workspace of the size that the call asks for, used by it, and bytes after it; or None."""
+    size = call.workspace_bytes()
+    if size == 0:
+        return None
+    memory = torch.full((size + WORKSPACE_GUARD,), 255, device="cuda", dtype=torch.uint8)
+    call.use_workspace(memory[:size])
+    return memory[size:]
+
+
+def check(library, config, problem, tokens, routing, weight, number):
     """Runs one call; returns (worst error of a row, complaint or None)."""
+    index_dtype = torch.int64 if number % 2 else torch.int32
     layer = Layer(problem, tokens, routing, weight, index_dtype, seed=tokens + 1)
     layer.poison()
-    library.call(layer).run()
+    call = library.call(layer, config)
+    guard = guarded_workspace(call) if number % 2 else None
+    call.run()
     torch.cuda.synchronize()
     status = library.status()
     if status != 0:
         return float("inf"), f"device status {status}"
     if not layer.guard_intact():
-        return float("inf"), "wrote past the end of y"
-    errors = layer.max_error_per_expert()
+        return float("inf"), "wrote past the end of an output"
+    if guard is not None and not bool((guard == 255).all()):
+        return float("inf"), "wrote past the end of the workspace"
+    errors = layer.max_error_per_expert(layer.reference(torch.float64 if tokens <= FLOAT64_TOKENS else torch.float32))
     tolerance = row_tolerance(problem.dtype)
     bad = {expert: error for expert, error in errors.items() if not error <= tolerance}
     worst = max(errors.values(), default=0.0)
@@ -48,133 +92,245 @@ def check(library, problem, tokens, routing, weight, index_dtype):
     return worst, None
 
 
-def check_bad_slot(library):
+def prepare(call, tokens):
+    """Compiles the kernels of these token counts; returns what the library says against it, if anything."""
+    try:
+        call.prepare(tokens)
+        return None
+    except MoeTuneError as error:
+        return error
+
+
+def check_bad_slot(library, config):
     """A bad slot must be reported through the device status, and must not stop the call."""
     problem = make_problem("odd", "gate_up")
     layer = Layer(problem, 64, "uniform")
     layer.gather_indices[5] = -1
     layer.poison()
     library.status()
-    library.call(layer).run()
+    library.call(layer, config).run()
     torch.cuda.synchronize()
     status = library.status()
     rest = torch.cat([layer.y[:5], layer.y[6:]])
     if status != 1:
         return f"device status {status} after a bad slot, 1 was expected"
-    if bool(layer.y[5].float().abs().max() != 0):
+    if not bool(layer.y[5].float().abs().max() == 0):
         return "the row of a bad slot is not the product of zeros"
     return "a row was not written" if bool(rest.isnan().any()) else None
 
 
-def check_graph(library):
-    """A captured call reads new m_sizes when it is replayed."""
+def check_graph(library, config):
+    """A captured call reads new m_sizes when it is replayed, whoever owns its workspace."""
     problem = make_problem("odd", "gate_up")
-    layer = Layer(problem, 129, "uniform")
-    call = library.call(layer)
-    call.prepare()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call.run()
-    for seed in range(3):
-        experts = route("zipf:1.0", layer.tokens, problem.experts, problem.top_k, seed).flatten()
-        layer.gather_indices.copy_(torch.argsort(experts, stable=True))
-        layer.m_sizes.copy_(torch.bincount(experts, minlength=problem.experts))
-        layer.row_counts = layer.m_sizes.tolist()
-        layer.poison()
-        graph.replay()
-        torch.cuda.synchronize()
-        errors = layer.max_error_per_expert()
-        if not max(errors.values()) <= row_tolerance(problem.dtype):
-            return f"replay {seed}: row error {max(errors.values()):.3g}"
+    for own_workspace in (False, True):
+        layer = Layer(problem, 129, "uniform")
+        call = library.call(layer, config)
+        call.prepare()
+        if own_workspace:
+            guarded_workspace(call)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            call.run()
+        for seed in range(3):
+            experts = route("zipf:1.0", layer.tokens, problem.experts, problem.top_k, seed).flatten()
+            layer.gather_indices.copy_(torch.argsort(experts, stable=True))
+            layer.m_sizes.copy_(torch.bincount(experts, minlength=problem.experts))
+            layer.row_counts = layer.m_sizes.tolist()
+            layer.poison()
+            graph.replay()
+            torch.cuda.synchronize()
+            errors = layer.max_error_per_expert()
+            if not max(errors.values()) <= row_tolerance(problem.dtype):
+                return f"replay {seed}, {own_workspace=}: row error {max(errors.values()):.3g}"
     return None
 
 
-def check_usage_error(library):
+def check_reruns(library, config):
+    """Further runs leave the bits of the first."""
+    for problem in (make_problem("odd", "gate_up"), make_problem("odd", "down").with_fusions(("mul_post",))):
+        layer = Layer(problem, 1024, "zipf:1.0")
+        same = layer.identical_reruns(library.call(layer, config).run, RERUNS)
+        if same != RERUNS:
+            return f"{problem.describe()}: {RERUNS - same} of {RERUNS} reruns differ from a first run"
+    return None
+
+
+def check_usage_error(library, config):
     """A bad argument is an error with a message, not a crash."""
-    layer = Layer(make_problem("odd", "gate_up"), 3, "uniform")
-    layer.w = layer.w[:, :, :-8]
-    try:
-        library.call(layer).run()
-    except MoeTuneError as error:
-        return None if len(str(error)) > 40 else f"an unhelpful message: {error}"
-    return "x of K = 1408 and w of K = 1400 were accepted"
+
+    def short_weight(layer):
+        layer.w = layer.w[:, :, :-8]
+
+    def narrow_output(layer):
+        layer.outputs["y"] = layer.y[:, :-8]
+
+    def other_type(layer):
+        layer.outputs["y"] = layer.y.to(torch.float16)
+
+    for spoil in (short_weight, narrow_output, other_type):
+        layer = Layer(make_problem("odd", "gate_up"), 3, "uniform")
+        spoil(layer)
+        try:
+            library.call(layer, config).run()
+        except MoeTuneError as error:
+            if not error.is_usage or len(str(error)) <= 40:
+                return f"{spoil.__name__}: an unhelpful message: {error}"
+        else:
+            return f"{spoil.__name__} was accepted"
+    return None
 
 
-def main():
+CHECKS = (check_bad_slot, check_graph, check_reruns, check_usage_error)
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/release/lib/libmoe_tune.so", help="libmoe_tune.so (default: %(default)s)")
     parser.add_argument("--models", default="qwen3-30b-a3b,llama4-scout,odd", help=f"comma-separated, of {', '.join(MODELS)}")
     parser.add_argument("--tokens", default=",".join(map(str, TOKENS)), help="comma-separated (default: %(default)s)")
-    parser.add_argument("--dtypes", default="bf16,fp16", help="comma-separated (default: %(default)s); fp16 for the odd shape only")
+    parser.add_argument("--dtypes", default="bf16,fp16", help="default: %(default)s; fp16 for the odd shape only")
+    parser.add_argument(
+        "--configs",
+        default=f"{CHOICE},{','.join(FAMILIES)}",
+        help=f"comma-separated: {CHOICE} (the library's), some of a family, or names (default: %(default)s); but the choice's, "
+        f"with up to {BY_HAND_TOKENS} tokens",
+    )
     parser.add_argument("--json", metavar="FILE", help="write one row per call")
     arguments = parser.parse_args()
+    arguments.tokens = [int(tokens) for tokens in arguments.tokens.split(",")]
+    return arguments
+
+
+def chosen_configs(text):
+    """{name of a config, None for the library's choice: None}, in order."""
+    configs = {}
+    for word in text.split(","):
+        if word == "sm90" and torch.cuda.get_device_capability() != (9, 0):
+            print("not tried: sm90, which needs compute capability 9.0")
+            continue
+        for name in FAMILIES.get(word, (word,)):
+            if name != CHOICE:
+                parse_config(name)
+            configs[None if name == CHOICE else name] = None
+    return list(configs)
+
+
+class Results:
+    def __init__(self):
+        self.rows = []
+        self.failures = []
+        self.refused = {}  # config: problems, of configs by hand
+
+    def fail(self, text):
+        self.failures.append(text)
+        print("FAILED", text, flush=True)
+
+
+def run_matrix(library, configs, model, dtype, arguments, results):
+    """All problems of one model and dtype under all configs."""
+    weights = {gemm: make_weight(make_problem(model, gemm, dtype)) for gemm in ("gate_up", "down")}
+    cases = [(config, problem) for config in configs for problem in problems(model, dtype)]
+    counts = {config: [count for count in arguments.tokens if config is None or count <= BY_HAND_TOKENS] for config in configs}
+    calls = [library.call(Layer(problem, 1, "uniform", weights[problem.gemm]), config) for config, problem in cases]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        errors = list(pool.map(prepare, calls, [counts[config] for config, _ in cases]))
+    for (config, problem), error in zip(cases, errors):
+        name = f"{config or CHOICE}: {model} {problem.describe()}"
+        if error:
+            results.refused.setdefault(config, []).append(problem)
+            if config is None or not error.is_usage:
+                results.fail(f"{name}: {error}")
+            continue
+        for number, tokens in enumerate(counts[config]):
+            for routing in ROUTINGS if config is None else BY_HAND_ROUTINGS:
+                try:
+                    error, complaint = check(library, config, problem, tokens, routing, weights[problem.gemm], number)
+                except MoeTuneError as failure:
+                    error, complaint = float("inf"), str(failure)
+                if complaint:
+                    results.fail(f"{name} T={tokens} {routing}: {complaint}")
+                results.rows.append(
+                    {
+                        "config": config or CHOICE,
+                        "model": model,
+                        "gemm": problem.gemm,
+                        "permuted": problem.permuted,
+                        "fusions": problem.fusions,
+                        "dtype": dtype,
+                        "tokens": tokens,
+                        "routing": routing,
+                        "max_rel_err": error,
+                        "passed": complaint is None,
+                    }
+                )
+
+
+def print_groups(title, rows, name):
+    """A line for each group of rows, which `name` says of a row."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((name(row), row["dtype"]), []).append(row)
+    print(f"\n{title:66} {'dtype':5} {'calls':>5} {'failed':>6}  worst row error")
+    for (group_name, dtype), group in groups.items():
+        worst = max(row["max_rel_err"] for row in group)
+        failed = sum(not row["passed"] for row in group)
+        print(f"{group_name:66} {dtype:5} {len(group):5} {failed:6}  {worst:.5f}")
+
+
+def print_summary(results):
+    print_groups("config", results.rows, lambda row: row["config"])
+    print_groups(
+        "rows",
+        results.rows,
+        lambda row: " + ".join([row["gemm"], "permuted" if row["permuted"] else "sorted", *row["fusions"]]),
+    )
+    print()
+    for config, refused in results.refused.items():
+        print(f"{config or CHOICE}: refused by {len(refused)} problems")
+
+
+def main():
+    arguments = parse_arguments()
     if not torch.cuda.is_available():
         print("no GPU: not tried")
         return 77
     torch.backends.cuda.matmul.allow_tf32 = False
 
     library = Library(arguments.library)
-    rows = []
-    failures = []
+    configs = chosen_configs(arguments.configs)
+    results = Results()
     begin = time.time()
     for model in arguments.models.split(","):
         for dtype in arguments.dtypes.split(","):
-            if dtype == "fp16" and model != "odd":
-                continue
-            weights = {gemm: make_weight(make_problem(model, gemm, dtype)) for gemm in ("gate_up", "down")}
-            for problem in problems(model, dtype):
-                for number, tokens in enumerate(int(token) for token in arguments.tokens.split(",")):
-                    for routing in ROUTINGS:
-                        index_dtype = torch.int64 if number % 2 else torch.int32
-                        name = f"{model} {problem.describe()} T={tokens} {routing}"
-                        try:
-                            error, complaint = check(library, problem, tokens, routing, weights[problem.gemm], index_dtype)
-                        except MoeTuneError as failure:
-                            error, complaint = float("inf"), str(failure)
-                        if complaint:
-                            failures.append(f"{name}: {complaint}")
-                            print("FAILED", failures[-1], flush=True)
-                        rows.append(
-                            {
-                                "model": model,
-                                "gemm": problem.gemm,
-                                "permuted": problem.permute_x or problem.permute_y,
-                                "fusions": problem.fusions,
-                                "dtype": dtype,
-                                "tokens": tokens,
-                                "routing": routing,
-                                "max_rel_err": error,
-                                "passed": complaint is None,
-                            }
-                        )
-            del weights
-            torch.cuda.empty_cache()
-    extra = (check_bad_slot, check_graph, check_usage_error)
-    for test in extra:
-        complaint = test(library)
-        if complaint:
-            failures.append(f"{test.__name__}: {complaint}")
-            print("FAILED", failures[-1], flush=True)
+            if dtype != "fp16" or model == "odd":
+                run_matrix(library, configs, model, dtype, arguments, results)
+                torch.cuda.empty_cache()
+    tried = {row["config"] for row in results.rows}
+    others = 0
+    for config in configs:
+        if (config or CHOICE) not in tried:
+            results.fail(f"{config or CHOICE}: no problem takes it")
+            continue
+        for test in CHECKS:
+            others += 1
+            try:
+                complaint = test(library, config)
+            except MoeTuneError as error:
+                complaint = str(error)
+            if complaint:
+                results.fail(f"{config or CHOICE}: {test.__name__}: {complaint}")
 
-    print(f"\n{'model':16} {'gemm':8} {'order':9} {'fusions':14} {'dtype':6} {'calls':>5} {'failed':>6}  worst row error")
-    groups = {}
-    for row in rows:
-        key = (row["model"], row["gemm"], "permuted" if row["permuted"] else "sorted", ",".join(row["fusions"]) or "-", row["dtype"])
-        groups.setdefault(key, []).append(row)
-    for key, group in groups.items():
-        worst = max(row["max_rel_err"] for row in group)
-        failed = sum(not row["passed"] for row in group)
-        print(f"{key[0]:16} {key[1]:8} {key[2]:9} {key[3]:14} {key[4]:6} {len(group):5} {failed:6}  {worst:.5f}")
+    print_summary(results)
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, moe-tune {library.version()}: {len(rows)} calls and "
-        f"{len(extra)} other checks, {len(failures)} failed, {time.time() - begin:.0f} s; tolerance bf16 {row_tolerance('bf16'):.5f}, "
-        f"fp16 {row_tolerance('fp16'):.5f}"
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, moe-tune {library.version()}: {len(results.rows)} calls and "
+        f"{others} other checks, {len(results.failures)} failed, {time.time() - begin:.0f} s; "
+        f"tolerance bf16 {row_tolerance('bf16'):.5f}, fp16 {row_tolerance('fp16'):.5f}"
     )
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
+            json.dump(results.rows, file, indent=1)
             file.write("\n")
-    return 1 if failures else 0
+    return 1 if results.failures else 0
 
 
 if __name__ == "__main__":
