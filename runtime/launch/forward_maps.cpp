@@ -1,6 +1,5 @@
 #include "runtime/launch/forward_maps.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,8 +9,10 @@ namespace moe_tune {
 
 namespace {
 
-constexpr int box_columns = 64;       // 128 bytes, the swizzle's width
-constexpr int most_rows_of_box = 32;  // of tokens and of outputs: short rows of tiles move few for nothing
+constexpr int box_columns = 64;  // 128 bytes, the swizzle's width
+
+/// Of `rows` rows of tokens or outputs, those that one box has: a tile with few rows moves few.
+std::uint32_t box_rows(int rows) { return rows % 32 == 0 ? 32 : 16; }
 
 std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t>(value); }
 
@@ -29,7 +30,7 @@ TensorMapDescription loaded_rows(const Problem& p, const KernelConfigForward& c,
   map.rank = 2;
   map.dims = {unsigned_of(p.K), unsigned_of(M)};
   map.strides = {unsigned_of(row_bytes)};
-  map.box = {box_columns, static_cast<std::uint32_t>(std::min(c.BLOCK_M, most_rows_of_box))};
+  map.box = {box_columns, box_rows(c.BLOCK_M)};
   map.l2_promotion = L2Promotion::bytes256;
   return map;
 }
@@ -57,7 +58,7 @@ TensorMapDescription stored_windows(const Problem& p, const void* tensor, int co
   map.rank = 3;
   map.dims = {unsigned_of(columns), unsigned_of(window), unsigned_of(std::int64_t{M} + window + 1)};
   map.strides = {unsigned_of(row_bytes), unsigned_of(row_bytes)};
-  map.box = {box_columns, static_cast<std::uint32_t>(std::min(window, most_rows_of_box)), 1};
+  map.box = {box_columns, box_rows(window), 1};
   return map;
 }
 
@@ -88,7 +89,14 @@ abi::ForwardSm90Args forward_sm90_args(const Problem& p, const KernelConfigForwa
                                        const LaunchResources& resources, TensorMapEncoder encode) {
   const ForwardMaps maps = forward_maps(p, c, args, resources);
   const auto encoded = [encode](const std::optional<TensorMapDescription>& map) { return map ? encode(*map) : abi::TensorMap{}; };
-  return {args, resources.queue, encoded(maps.x), encoded(maps.w), encoded(maps.y), encoded(maps.pre_activation)};
+  abi::ForwardSm90Args result{};
+  result.gemm = args;
+  result.queue = resources.queue;
+  result.x = encoded(maps.x);
+  result.w = encoded(maps.w);
+  result.y = encoded(maps.y);
+  result.pre_activation = encoded(maps.pre_activation);
+  return result;
 }
 
 }  // namespace moe_tune

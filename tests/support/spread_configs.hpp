@@ -5,25 +5,25 @@
 #include <random>
 #include <set>
 #include <string_view>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "moe_tune/config.hpp"
 
 namespace moe_tune::test {
 
-/// Configs until every pair of (field, value) that occurs in the space has occurred `times` times.
+/// Configs until every pair of (field, value) that occurs in the space of a family has occurred there `times` times.
 inline std::vector<KernelConfigForward> spread(std::vector<KernelConfigForward> space, int times) {
   std::shuffle(space.begin(), space.end(), std::mt19937(1));
-  std::multiset<std::pair<std::string_view, int>> seen;
+  std::multiset<std::tuple<Family, std::string_view, int>> seen;
   std::vector<KernelConfigForward> chosen;
   for (const KernelConfigForward& config : space) {
     bool needed = false;
     for (const ConfigField& field : forward_fields()) {
-      needed |= static_cast<int>(seen.count({field.name, field.get(config)})) < times;
+      needed |= static_cast<int>(seen.count({config.family, field.name, field.get(config)})) < times;
     }
     if (!needed) continue;
-    for (const ConfigField& field : forward_fields()) seen.insert({field.name, field.get(config)});
+    for (const ConfigField& field : forward_fields()) seen.insert({config.family, field.name, field.get(config)});
     chosen.push_back(config);
   }
   return chosen;

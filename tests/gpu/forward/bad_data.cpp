@@ -22,9 +22,12 @@ Problem with_permutation(int permutation) {
 void check_status(const CaseSpec& spec, unsigned expected) {
   INFO(spec.describe());
   ForwardCase forward(spec);
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(spec.problem, spec.tokens));
-  CHECK(forward.run(kernel) == expected);
-  check_result(forward);  // rows that are not bad are right, and nothing else is written
+  for (const Family family : Gpu::get().families(spec.problem)) {
+    const KernelSpec kernel = Gpu::get().default_kernel(spec.problem, spec.tokens, family);
+    INFO(to_string(kernel.config));
+    CHECK(forward.run(Gpu::get().load(kernel)) == expected);
+    check_result(forward);  // rows that are not bad are right, and nothing else is written
+  }
 }
 
 }  // namespace
@@ -124,15 +127,17 @@ TEST_CASE("bad data: NaN and infinity stay with their rows") {
     forward.fill_x_rows(first, rows / 2, 0x7fff);
     forward.fill_x_rows(first + rows / 2, rows - rows / 2, 0x7f80);
     forward.refresh_reference();
-    const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(split.problem, split.tokens));
-    CHECK(forward.run(kernel) == 0);
-    const Comparison comparison = forward.compare();
-    INFO(split.describe());
-    CHECK(comparison.bad_rows == (permutation == 1 ? 2 * rows : rows));
-    for (int expert = 0; expert < split.problem.E; ++expert) {
-      INFO("expert " << expert);
-      CHECK((comparison.expert_error[expert] <= row_tolerance(split.problem.dtype)) == (expert != 2));
+    for (const Family family : Gpu::get().families(split.problem)) {
+      const KernelSpec kernel = Gpu::get().default_kernel(split.problem, split.tokens, family);
+      CHECK(forward.run(Gpu::get().load(kernel)) == 0);
+      const Comparison comparison = forward.compare();
+      INFO(split.describe() << " " << to_string(kernel.config));
+      CHECK(comparison.bad_rows == (permutation == 1 ? 2 * rows : rows));
+      for (int expert = 0; expert < split.problem.E; ++expert) {
+        INFO("expert " << expert);
+        CHECK((comparison.expert_error[expert] <= row_tolerance(split.problem.dtype)) == (expert != 2));
+      }
+      CHECK(forward.guards_intact());
     }
-    CHECK(forward.guards_intact());
   }
 }

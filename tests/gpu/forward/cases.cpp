@@ -11,12 +11,17 @@ namespace {
 
 constexpr int token_counts[] = {0, 1, 3, 17, 64, 129, 1024};
 
-/// The four combinations of permutation and fusion that exist.
+/// Combinations of permutations and fusions: all that exist but for fuse_mul_pre with some.
 std::vector<Problem> permutations(Problem problem) {
-  std::vector<Problem> result(4, problem);
+  std::vector<Problem> result(8, problem);
   result[1].permute_x = true;
   result[2].permute_y = true;
   result[3].permute_y = result[3].fuse_mul_post = true;
+  result[4].permute_x = result[4].fuse_mul_pre = true;
+  result[5].permute_x = result[5].fuse_swiglu = true;
+  result[6].permute_x = result[6].fuse_mul_pre = result[6].fuse_swiglu = result[6].keep_pre_activation = true;
+  result[7].fuse_swiglu = true;
+  std::erase_if(result, [](const Problem& p) { return p.fuse_swiglu && p.N % 16 != 0; });
   return result;
 }
 
@@ -36,6 +41,7 @@ std::vector<CaseSpec> cases(const Problem& problem, int tokens) {
     result[i].x_padding = i % 2 == 1 ? 16 : 0;
     result[i].y_padding = i % 3 == 2 ? 40 : 0;
     result[i].w_expert_padding = i % 4 == 3 ? 8 : 0;
+    result[i].pre_activation_padding = i % 2 == 1 ? 24 : 0;
     result[i].seed = static_cast<std::uint32_t>(i + 1);
   }
   return result;
@@ -47,7 +53,9 @@ void check_shape(const Problem& shape) {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
     for (Problem problem : permutations(shape)) {
       problem.dtype = dtype;
-      for (const int tokens : {1, 129, 1024}) kernels.push_back(Gpu::get().default_kernel(problem, tokens));
+      for (const Family family : Gpu::get().families(problem)) {
+        for (const int tokens : {1, 129, 1024}) kernels.push_back(Gpu::get().default_kernel(problem, tokens, family));
+      }
     }
   }
   Gpu::get().compile_ahead(kernels);
@@ -68,33 +76,29 @@ void check_shape(const Problem& shape) {
 
 }  // namespace
 
-TEST_CASE("cases: a first GEMM of odd sizes") {
-  check_shape({.E = 60, .N = 2000, .K = 1408, .top_k = 4});
-}
+TEST_CASE("cases: a first GEMM of odd sizes") { check_shape({.E = 60, .N = 2000, .K = 1408, .top_k = 4}); }
 
-TEST_CASE("cases: a second GEMM of odd sizes") {
-  check_shape({.gemm = Gemm::down, .E = 60, .N = 1408, .K = 1000, .top_k = 4});
-}
+TEST_CASE("cases: a second GEMM of odd sizes") { check_shape({.gemm = Gemm::down, .E = 60, .N = 1408, .K = 1000, .top_k = 4}); }
 
 TEST_CASE("cases: weights whose rows are not contiguous") {
-  for (const Problem& problem : permutations({.E = 10, .N = 200, .K = 328, .top_k = 2})) {
-    for (const int tokens : {3, 129}) {
-      KernelSpec spec = Gpu::get().default_kernel(problem, tokens);
-      spec.layout = WeightLayout::strided;
-      const ForwardKernel kernel = Gpu::get().load(spec);
-      for (const int padding : {0, 8, 64}) {
-        CaseSpec each = routed_case(problem, tokens, {});
-        each.w_row_padding = padding;
-        each.w_expert_padding = padding / 2 / 8 * 8;
-        check_forward(each, kernel);
+  for (const Problem& problem : permutations({.E = 10, .N = 208, .K = 328, .top_k = 2})) {
+    for (const Family family : Gpu::get().families(problem)) {
+      for (const int tokens : {3, 129}) {
+        KernelSpec spec = Gpu::get().default_kernel(problem, tokens, family);
+        spec.layout = WeightLayout::strided;
+        const ForwardKernel kernel = Gpu::get().load(spec);
+        for (const int padding : {0, 8, 64}) {
+          CaseSpec each = routed_case(problem, tokens, {});
+          each.w_row_padding = padding;
+          each.w_expert_padding = padding / 2 / 8 * 8;
+          check_forward(each, kernel);
+        }
       }
     }
   }
 }
 
-TEST_CASE("cases: many experts") {
-  check_shape({.E = 128, .N = 384, .K = 512, .top_k = 8});
-}
+TEST_CASE("cases: many experts") { check_shape({.E = 128, .N = 384, .K = 512, .top_k = 8}); }
 
 TEST_CASE("cases: the smallest sizes") {
   check_shape({.E = 1, .N = 8, .K = 8, .top_k = 1});

@@ -41,6 +41,23 @@ TEST_CASE("configs: permute_x, fp16") {
   check_spread({.dtype = DType::fp16, .E = 7, .N = 520, .K = 328, .top_k = 2, .permute_x = true}, 3);
 }
 
+TEST_CASE("configs: permute_x, fuse_mul_pre and fuse_swiglu that keeps the pre-activation, bf16") {
+  const Problem problem = {.E = 7,
+                           .N = 528,
+                           .K = 328,
+                           .top_k = 2,
+                           .permute_x = true,
+                           .fuse_mul_pre = true,
+                           .fuse_swiglu = true,
+                           .keep_pre_activation = true};
+  if (!Gpu::get().families(problem).empty()) check_spread(problem, 3);
+}
+
+TEST_CASE("configs: fuse_swiglu, fp16") {
+  const Problem problem = {.dtype = DType::fp16, .E = 7, .N = 528, .K = 328, .top_k = 2, .fuse_swiglu = true};
+  if (!Gpu::get().families(problem).empty()) check_spread(problem, 2);
+}
+
 TEST_CASE("configs: permute_y and fuse_mul_post, bf16") {
   check_spread({.gemm = Gemm::down, .E = 7, .N = 520, .K = 328, .top_k = 2, .permute_y = true, .fuse_mul_post = true}, 3);
 }

@@ -50,6 +50,9 @@ void check_problem(const Problem& problem) {
       emulator::ForwardCase emulated(call);
       CHECK(emulated.run(emulated_kernel, 2) == 0);
       check_agreement(problem, on_gpu.download_y(), emulated.y());
+      if (problem.keep_pre_activation) {
+        check_agreement(problem, on_gpu.download_pre_activation(), emulated.pre_activation());
+      }
     }
   }
 }
@@ -60,6 +63,18 @@ TEST_CASE("emulated: without permutation, bf16") { check_problem({.E = 5, .N = 2
 
 TEST_CASE("emulated: permute_x, fp16") {
   check_problem({.dtype = DType::fp16, .E = 5, .N = 264, .K = 136, .top_k = 2, .permute_x = true});
+}
+
+TEST_CASE("emulated: permute_x, fuse_mul_pre and fuse_swiglu that keeps the pre-activation, bf16") {
+  const Problem problem = {.E = 5,
+                           .N = 272,
+                           .K = 136,
+                           .top_k = 2,
+                           .permute_x = true,
+                           .fuse_mul_pre = true,
+                           .fuse_swiglu = true,
+                           .keep_pre_activation = true};
+  if (!Gpu::get().families(problem).empty()) check_problem(problem);
 }
 
 TEST_CASE("emulated: permute_y and fuse_mul_post, bf16") {

@@ -23,13 +23,16 @@ bool fits(std::int64_t bytes) {
 }
 
 void check_large(const CaseSpec& spec) {
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(spec.problem, spec.tokens));
   INFO(spec.describe());
   ForwardCase forward(spec);
-  CHECK(forward.run(kernel) == 0);
-  const Comparison comparison = forward.compare();
-  INFO("worst row error " << comparison.max_row_error << ", first bad row " << comparison.first_bad_row);
-  CHECK(comparison.pass());
+  for (const Family family : Gpu::get().families(spec.problem)) {
+    const KernelSpec kernel = Gpu::get().default_kernel(spec.problem, spec.tokens, family);
+    CHECK(forward.run(Gpu::get().load(kernel)) == 0);
+    const Comparison comparison = forward.compare();
+    INFO(to_string(kernel.config) << " worst row error " << comparison.max_row_error << ", first bad row "
+                                  << comparison.first_bad_row);
+    CHECK(comparison.pass());
+  }
 }
 
 }  // namespace

@@ -5,23 +5,35 @@
 #include <thread>
 #include <vector>
 
+#include "generator/constraints.hpp"
 #include "runtime/jit/driver.hpp"
 #include "tests/gpu/support/forward_case.hpp"
 #include "tests/gpu/support/graph.hpp"
+#include "tests/support/sm90_configs.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
 
 namespace {
 
+/// Tails in every dimension, and an even number of tiles of 128 columns for clusters.
 constexpr Problem gather = {.E = 24, .N = 392, .K = 456, .top_k = 3, .permute_x = true};
 
 }  // namespace
 
 TEST_CASE("launching: 100 runs give the same bits") {
-  for (Problem problem : {gather, Problem{.gemm = Gemm::down, .E = 24, .N = 392, .K = 456, .top_k = 3, .permute_y = true}}) {
-    const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(problem, 300));
-    ForwardCase forward(routed_case(problem, 300, {RoutingSpec::Kind::zipf, 1.0, 2}));
+  const Problem scatter = {.gemm = Gemm::down, .E = 24, .N = 392, .K = 456, .top_k = 3, .permute_y = true};
+  std::vector<KernelSpec> kernels;
+  for (const Problem& problem : {gather, scatter}) {
+    for (const Family family : Gpu::get().families(problem)) kernels.push_back(Gpu::get().default_kernel(problem, 300, family));
+    if (!runs_on(Family::sm90, Gpu::get().description())) continue;
+    for (const KernelConfigForward& config : sm90_configs(problem)) kernels.push_back({problem, config});
+  }
+  Gpu::get().compile_ahead(kernels);
+  for (const KernelSpec& spec : kernels) {
+    INFO(describe(spec.problem) << " " << to_string(spec.config));
+    const ForwardKernel kernel = Gpu::get().load(spec);
+    ForwardCase forward(routed_case(spec.problem, 300, {RoutingSpec::Kind::zipf, 1.0, 2}));
     CHECK(forward.run(kernel) == 0);
     check_result(forward);
     const std::vector<std::uint16_t> first = forward.download_y();
@@ -31,11 +43,14 @@ TEST_CASE("launching: 100 runs give the same bits") {
       different += forward.download_y() != first;
     }
     CHECK(different == 0);
+    CHECK(forward.queue() == 0);
   }
 }
 
 TEST_CASE("launching: a captured launch reads m_sizes when it is replayed") {
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200));
+  const Family family = GENERATE(Family::sm80, Family::sm90);
+  if (!runs_on(family, Gpu::get().description())) return;
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200, family));
   ForwardCase forward(one_expert_case(gather, 200, 5));
   const Stream stream;
   const CapturedGraph graph(stream.get(), [&] { kernel.launch(forward.args(), forward.resources(), stream.get()); });
@@ -59,10 +74,18 @@ TEST_CASE("launching: a captured launch reads m_sizes when it is replayed") {
 }
 
 TEST_CASE("launching: part of the GPU, or more of it than there is, gives the same result") {
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300));
-  for (const int max_sms : {1, 2, 7, Gpu::get().sm_count(), 100000}) {
-    INFO("max_sms " << max_sms);
-    check_forward(routed_case(gather, 300, {}), kernel, max_sms);
+  std::vector<KernelSpec> kernels;
+  for (const Family family : Gpu::get().families(gather)) kernels.push_back(Gpu::get().default_kernel(gather, 300, family));
+  if (runs_on(Family::sm90, Gpu::get().description())) {
+    for (const KernelConfigForward& config : sm90_configs(gather)) kernels.push_back({gather, config});
+  }
+  Gpu::get().compile_ahead(kernels);
+  for (const KernelSpec& spec : kernels) {
+    const ForwardKernel kernel = Gpu::get().load(spec);
+    for (const int max_sms : {1, 2, 7, Gpu::get().sm_count(), 100000}) {
+      INFO("max_sms " << max_sms);
+      check_forward(routed_case(gather, 300, {}), kernel, max_sms);
+    }
   }
 }
 
@@ -74,7 +97,9 @@ TEST_CASE("launching: no tokens launch nothing") {
 }
 
 TEST_CASE("launching: two threads share a kernel, each on its stream") {
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300));
+  const Family family = GENERATE(Family::sm80, Family::sm90);
+  if (!runs_on(family, Gpu::get().description())) return;
+  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300, family));
   ForwardCase cases[] = {ForwardCase(routed_case(gather, 300, {})),
                          ForwardCase(routed_case(gather, 300, {RoutingSpec::Kind::zipf, 1.0, 8}))};
   std::atomic<int> failures = 0;

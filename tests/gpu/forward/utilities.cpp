@@ -9,6 +9,7 @@
 #include "runtime/jit/driver.hpp"
 #include "runtime/reference/grouped_gemm.hpp"
 #include "runtime/reference/half.hpp"
+#include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/random.hpp"
 #include "tests/gpu/support/forward_case.hpp"
 
@@ -17,9 +18,7 @@ using namespace moe_tune::test;
 
 namespace {
 
-Problem ragged_problem() {
-  return {.dtype = DType::bf16, .E = 12, .N = 136, .K = 200, .top_k = 3};
-}
+Problem ragged_problem() { return {.dtype = DType::bf16, .E = 12, .N = 272, .K = 200, .top_k = 3}; }
 
 /// A case whose y holds the reference, rounded as a kernel rounds it.
 class ComparedCase {
@@ -44,6 +43,25 @@ class ComparedCase {
   std::vector<std::uint16_t> y_;
 };
 
+/// Compares the GPU's reference with float64 on the CPU; `args` with host pointers.
+void check_reference(const Problem& problem, const abi::GroupedGemmArgs& args, const std::vector<float>& actual) {
+  const double missing = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> expected(std::size_t(args.M) * output_columns(problem), missing);
+  REQUIRE(actual.size() == expected.size());
+  reference_forward(problem, args, expected);
+  // SwiGLU multiplies two sums of about unit size, and their errors.
+  const double bound = (problem.fuse_swiglu ? 1e-5 : 2e-6) * std::sqrt(problem.K);
+  int wrong = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (std::isnan(expected[i])) {
+      wrong += !std::isnan(actual[i]);  // untouched: the poison is a NaN
+    } else {
+      wrong += !(std::abs(actual[i] - expected[i]) < bound);
+    }
+  }
+  CHECK(wrong == 0);
+}
+
 }  // namespace
 
 TEST_CASE("utilities: random data has the CPU's bits") {
@@ -65,13 +83,15 @@ TEST_CASE("utilities: random data has the CPU's bits") {
 
 TEST_CASE("utilities: the reference agrees with float64 on the CPU") {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
-    for (const int permutation : {0, 1, 2, 3}) {
+    for (const int permutation : {0, 1, 2, 3, 4, 5}) {
       for (const int tokens : {1, 3, 64, 129}) {
         Problem problem = ragged_problem();
         problem.dtype = dtype;
-        problem.permute_x = permutation == 1;
-        problem.permute_y = permutation >= 2;
+        problem.permute_x = permutation == 1 || permutation >= 4;
+        problem.permute_y = permutation == 2 || permutation == 3;
         problem.fuse_mul_post = permutation == 3;
+        problem.fuse_mul_pre = problem.fuse_swiglu = permutation >= 4;
+        problem.keep_pre_activation = permutation == 5;
         CaseSpec spec =
             tokens == 64 ? partial_case(problem, tokens) : routed_case(problem, tokens, {RoutingSpec::Kind::zipf, 1.0, 3});
         spec.m_sizes_64 = spec.gather_indices_64 = tokens % 2 == 1;
@@ -83,19 +103,11 @@ TEST_CASE("utilities: the reference agrees with float64 on the CPU") {
         INFO(spec.describe());
         ForwardCase forward(spec);
 
-        const double missing = std::numeric_limits<double>::quiet_NaN();
-        std::vector<double> expected(std::size_t(spec.M()) * problem.N, missing);
-        reference_forward(problem, forward.download_inputs(), expected);
-        const std::vector<float> actual = forward.download_reference();
-        int wrong = 0;
-        for (std::size_t i = 0; i < expected.size(); ++i) {
-          if (std::isnan(expected[i])) {
-            wrong += !std::isnan(actual[i]);  // untouched: the poison is a NaN
-          } else {
-            wrong += !(std::abs(actual[i] - expected[i]) < 2e-6 * std::sqrt(problem.K));
-          }
+        const abi::GroupedGemmArgs inputs = forward.download_inputs();
+        check_reference(problem, inputs, forward.download_reference());
+        if (problem.keep_pre_activation) {
+          check_reference(pre_activation_problem(problem), inputs, forward.download_pre_activation_reference());
         }
-        CHECK(wrong == 0);
       }
     }
   }
@@ -115,6 +127,30 @@ TEST_CASE("utilities: the comparison accepts a rounded reference") {
     CHECK(comparison.expert_error.front() > 0);
     CHECK(comparison.expert_error.back() == 0);  // has no rows
   }
+}
+
+TEST_CASE("utilities: a wrong element of the kept pre-activation is seen when y is right") {
+  Problem problem = ragged_problem();
+  problem.fuse_swiglu = problem.keep_pre_activation = true;
+  const ForwardCase forward(partial_case(problem, 60));
+  const auto rounded = [&](const std::vector<float>& reference, std::vector<std::uint16_t> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!std::isnan(reference[i])) values[i] = from_float(reference[i], problem.dtype);
+    }
+    return values;
+  };
+  const auto upload = [](void* target, const std::vector<std::uint16_t>& values) {
+    driver().cuMemcpyHtoD(reinterpret_cast<CUdeviceptr>(target), values.data(), values.size() * 2);
+  };
+  upload(forward.args().y, rounded(forward.download_reference(), forward.download_y()));
+  CHECK_FALSE(forward.compare().pass());
+  auto kept = rounded(forward.download_pre_activation_reference(), forward.download_pre_activation());
+  upload(forward.args().pre_activation, kept);
+  CHECK(forward.compare().pass());
+  kept[std::size_t{7} * problem.N + 3] = float_to_bf16(9.0f);
+  upload(forward.args().pre_activation, kept);
+  CHECK(forward.compare().bad_rows == 1);
+  CHECK(forward.compare().first_bad_row == 7);
 }
 
 TEST_CASE("utilities: the comparison sees one wrong, missing, NaN or superfluous element") {

@@ -7,7 +7,9 @@
 #include <thread>
 #include <vector>
 
+#include "generator/constraints.hpp"
 #include "generator/heuristics.hpp"
+#include "moe_tune/error.hpp"
 
 namespace moe_tune::test {
 
@@ -53,6 +55,22 @@ ForwardKernel Gpu::load(const KernelSpec& kernel) const {
 
 KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {
   return {problem, default_config(problem, tokens, description_)};
+}
+
+KernelSpec Gpu::default_kernel(const Problem& problem, int tokens, Family family) const {
+  DeviceDescription device = description_;
+  if (family == Family::sm80) device.cc_major = 8, device.cc_minor = 0;  // which knows no other
+  KernelSpec kernel = {problem, default_config(problem, tokens, device)};
+  if (kernel.config.family != family) throw UsageError(describe(problem) + " has no default config in that family");
+  return kernel;
+}
+
+std::vector<Family> Gpu::families(const Problem& problem) const {
+  const bool fused = problem.fuse_mul_pre || problem.fuse_swiglu;
+  std::vector<Family> result;
+  if (!fused) result.push_back(Family::sm80);
+  if (runs_on(Family::sm90, description_)) result.push_back(Family::sm90);
+  return result;
 }
 
 }  // namespace moe_tune::test

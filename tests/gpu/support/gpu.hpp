@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/launch/forward_kernel.hpp"
 #include "runtime/launch/utility_kernels.hpp"
@@ -33,6 +34,10 @@ class Gpu {
   ForwardKernel load(const KernelSpec& kernel) const;
   /// The kernel of the default config for `tokens`.
   KernelSpec default_kernel(const Problem& problem, int tokens) const;
+  /// The same of a family.
+  KernelSpec default_kernel(const Problem& problem, int tokens, Family family) const;
+  /// The families that serve a problem here.
+  std::vector<Family> families(const Problem& problem) const;
 
  private:
   Gpu();
