@@ -4,7 +4,7 @@ moe_tune_library(moe_tune_gpu_test_support
   SOURCES ${gpu_support_sources}
   LINK moe_tune_launch moe_tune_reference Catch2::Catch2)
 
-moe_tune_test(gpu_forward FOLDER gpu/forward LINK moe_tune_gpu_test_support moe_tune_emulator LABEL gpu GPU)
+moe_tune_test(gpu_forward FOLDER gpu/forward LINK moe_tune_gpu_test_support moe_tune_emulator moe_tune_ops LABEL gpu GPU)
 
 # A few small cases, once each, for compute-sanitizer.
 add_executable(gpu_sanitize gpu/sanitize.cpp)
