@@ -16,11 +16,14 @@ inline constexpr int dispatch_threads = 256;
 /// [first, first + rows) and is clipped behind them.
 struct alignas(64) ForwardSm90Args {
   GroupedGemmArgs gemm;
-  unsigned* queue;  // a counter that is 0 between launches; unused with TileSource::static_order
-  TensorMap
-      x;  // {K, M}: x in expert order, or the workspace of a dispatch; boxes of 32 rows, or 16 where BLOCK_M is no multiple of 32
-  TensorMap w;  // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
-  TensorMap y;  // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of rows as of x, of R
+  unsigned* queue;   // a counter that is 0 between launches; unused with TileSource::static_order
+  void* rows;        // (M, K): the rows in expert order that Gather::copy_ahead makes
+  unsigned* copied;  // 1 + ceil(M / 32) words of Gather::copy_ahead, 0 before the launch (mainloop/row_copier.cuh)
+  // {K, M}: x in expert order, or the rows that a dispatch or a copier makes; boxes of 32 rows, of 16 where BLOCK_M is no
+  // multiple of 32.
+  TensorMap x;
+  TensorMap w;               // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
+  TensorMap y;               // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; as many rows as x
   TensorMap pre_activation;  // the same of pre_activation
 };
 

@@ -13,29 +13,34 @@
 
 namespace moe_tune {
 
-/// Shared memory: [two times slots and scales of BLOCK_M rows][mbarriers].
+/// Shared memory: [two times slots and, where they are needed, scales of BLOCK_M rows][mbarriers]. The tables' use by the warp
+/// that fills them; RowTable is the other side's.
 template <class Problem, class Config>
 class RowTables {
-  static constexpr int rows = Config::block_m;
-  using Barriers = RingBarriers<2>;
-
  public:
   static constexpr bool scales = Problem::fuse_mul_post || Problem::fuse_mul_pre;
   static constexpr bool needed = Problem::permute_y || scales;
-  static constexpr u32 bytes = (needed ? 2 * rows * 8 : 0) + Barriers::bytes;
 
-  /// `shared_address` is 8-byte aligned. A ping-pong consumer begins at its own table.
-  MOE_DEVICE RowTables(u32 shared_address, u32 first) : base_(shared_address) {
-    if (first == 1) position_.advance();
-  }
+ private:
+  using Barriers = RingBarriers<2>;
+  static constexpr int rows = Config::block_m;
+  static constexpr u32 slot_bytes = needed ? rows * 4 : 0;
+  static constexpr u32 table_bytes = slot_bytes + (scales ? rows * 4 : 0);
+
+ public:
+  static constexpr u32 bytes = 2 * table_bytes + Barriers::bytes;
+
+  /// `shared_address` is 8-byte aligned.
+  MOE_DEVICE explicit RowTables(u32 shared_address) : base_(shared_address) {}
 
   /// By one thread, like RingBarriers::init().
-  MOE_DEVICE void init() const { barriers().init(32, 128 * Config::consumers_of_tile); }
+  MOE_DEVICE void init() const { barriers(base_).init(32, 128 * Config::consumers_of_tile); }
 
-  /// Looks up the rows of the next tile. By the table warp.
+  /// Looks up the rows of the next tile. By a warp.
   MOE_DEVICE void fill(const abi::GroupedGemmArgs& args, const Tile& tile) {
     constexpr int in_flight = 4;
-    barriers().wait_empty(position_);
+    barriers(base_).wait_empty(position_);
+    const u32 table = base_ + position_.stage * table_bytes + ptx::lane_index() * 4;
     const int lane = static_cast<int>(ptx::lane_index());
     MOE_NO_UNROLL
     for (int first = 0; first < tile.rows; first += 32 * in_flight) {
@@ -47,35 +52,52 @@ class RowTables {
       }
       MOE_UNROLL
       for (int i = 0; i < in_flight; ++i) {
-        const int row = first + i * 32 + lane;
-        if (row >= tile.rows) break;
-        ptx::store_shared(slot_address(row), slots[i]);
+        const u32 entry = table + static_cast<u32>(first + i * 32) * 4;
+        if (first + i * 32 + lane >= tile.rows) break;
+        ptx::store_shared(entry, slots[i]);
         if constexpr (scales)
-          ptx::store_shared(scale_address(row), slots[i] < 0 ? 0.0f : load_topk_weight<Problem::type>(args, slots[i]));
+          ptx::store_shared(entry + slot_bytes, slots[i] < 0 ? 0.0f : load_topk_weight<Problem::type>(args, slots[i]));
       }
     }
-    ptx::mbarrier_arrive(barriers().full(position_.stage));
+    ptx::mbarrier_arrive(barriers(base_).full(position_.stage));
     position_.advance();
   }
 
-  // By the consumers of a tile: wait, read, release; all threads.
-
-  MOE_DEVICE void wait() const { barriers().wait_full(position_); }
-  /// The row of y where row i of the tile goes; -1 for none.
-  MOE_DEVICE int slot(int i) const { return ptx::load_shared(slot_address(i)); }
-  MOE_DEVICE float scale(int i) const { return ptx::load_shared_float(scale_address(i)); }
-  MOE_DEVICE void release() {
-    ptx::mbarrier_arrive(barriers().empty(position_.stage));
-    position_.skip(Config::ping_pong ? 2 : 1);
-  }
-
  private:
-  MOE_DEVICE Barriers barriers() const { return {base_ + bytes - Barriers::bytes}; }
-  MOE_DEVICE u32 slot_address(int i) const { return base_ + (position_.stage * rows * 2 + static_cast<u32>(i)) * 4; }
-  MOE_DEVICE u32 scale_address(int i) const { return slot_address(i) + rows * 4; }
+  template <class, class>
+  friend class RowTable;
+
+  static MOE_DEVICE Barriers barriers(u32 base) { return {base + 2 * table_bytes}; }
 
   u32 base_;
   typename Barriers::Position position_;
+};
+
+/// The table of the tile that a consumer warpgroup stores. All its threads wait, read and release.
+template <class Problem, class Config>
+class RowTable {
+  using Tables = RowTables<Problem, Config>;
+
+ public:
+  static constexpr bool needed = Tables::needed;
+
+  /// `turn` counts the consumer's tiles from 0. Ping-pong consumers have a table each, cooperative ones share both.
+  MOE_DEVICE RowTable(u32 tables, u32 consumer, u32 turn) : tables_(tables) {
+    position_.stage = Config::ping_pong ? consumer : turn % 2;
+    position_.parity = Config::ping_pong ? turn % 2 : turn / 2 % 2;
+  }
+
+  MOE_DEVICE void wait() const { Tables::barriers(tables_).wait_full(position_); }
+  /// The row of y where row i of the tile goes; -1 for none.
+  MOE_DEVICE int slot(int i) const { return ptx::load_shared(entry(i)); }
+  MOE_DEVICE float scale(int i) const { return ptx::load_shared_float(entry(i) + Tables::slot_bytes); }
+  MOE_DEVICE void release() const { ptx::mbarrier_arrive(Tables::barriers(tables_).empty(position_.stage)); }
+
+ private:
+  MOE_DEVICE u32 entry(int i) const { return tables_ + position_.stage * Tables::table_bytes + static_cast<u32>(i) * 4; }
+
+  u32 tables_;
+  RingPosition<2> position_;
 };
 
 }  // namespace moe_tune

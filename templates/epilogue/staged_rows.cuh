@@ -22,7 +22,7 @@ namespace moe_tune {
 
 template <class Problem, class Config>
 class StagedRows {
-  using Tables = RowTables<Problem, Config>;
+  using Table = RowTable<Problem, Config>;
   static constexpr int y_columns = Problem::fuse_swiglu ? Problem::N / 2 : Problem::N;
   static constexpr int blocks = Config::store_columns / 64;
   static constexpr int box_rows = Config::store_rows % 32 == 0 ? 32 : 16;
@@ -34,41 +34,39 @@ class StagedRows {
 
   /// `turn_barriers`: two mbarriers of count 1 at which the consumers of a ping-pong block wait for the staging buffer.
   MOE_DEVICE StagedRows(const abi::ForwardSm90Args& args, u32 staging, u32 tables, u32 turn_barriers)
-      : args_(args), tables_(tables, turns ? consumer() : 0), staging_(staging), turn_barriers_(turn_barriers) {
-    parity_ = 1 - consumer();  // consumer 0 begins: the phase before the first counts as over
-  }
+      : args_(args), staging_(staging), tables_(tables), turn_barriers_(turn_barriers) {}
 
-  /// Rounds and stores.
+  /// Rounds and stores. `turn` counts the consumer's tiles from 0.
   template <int MBlocks, int N>
-  MOE_DEVICE void store(Sm90Accumulators<MBlocks, N>& acc, const Tile& tile) {
-    if constexpr (turns) {
-      ptx::mbarrier_wait(turn_barriers_ + consumer() * 8, parity_);
-      parity_ ^= 1u;
-    }
-    if constexpr (Tables::needed) tables_.wait();
-    if constexpr (Problem::fuse_mul_pre) scale(acc);
+  MOE_DEVICE void store(Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, u32 turn) const {
+    // Consumer 0 begins: the phase before the first counts as over.
+    if constexpr (turns) ptx::mbarrier_wait(turn_barriers_ + consumer() * 8, turn % 2 ^ (1 - consumer()));
+    const Table table(tables_, consumer(), turn);
+    if constexpr (Table::needed) table.wait();
+    if constexpr (Problem::fuse_mul_pre) scale(acc, table);
     if constexpr (Problem::fuse_swiglu) {
       const int column = tile.n / 2;
       if constexpr (Problem::keep_pre_activation) {
-        store_blocks<blocks>(acc, tile, args_.pre_activation, Problem::N, [&](int block) {
+        store_blocks<blocks>(acc, tile, table, args_.pre_activation, Problem::N, [&](int block) {
           return column + (block < blocks / 2 ? block * 64 : Problem::N / 2 + (block - blocks / 2) * 64);
         });
       }
       activate(acc);
-      store_blocks<blocks / 2>(acc, tile, args_.y, y_columns, [&](int block) { return column + block * 64; });
+      store_blocks<blocks / 2>(acc, tile, table, args_.y, y_columns, [&](int block) { return column + block * 64; });
     } else {
-      store_blocks<blocks>(acc, tile, args_.y, y_columns, [&](int block) { return tile.n + block * 64; });
+      store_blocks<blocks>(acc, tile, table, args_.y, y_columns, [&](int block) { return tile.n + block * 64; });
     }
-    if constexpr (Tables::needed) tables_.release();
+    if constexpr (Table::needed) table.release();
     if constexpr (turns && Problem::permute_y) barrier();  // everybody has read the staging buffer
     if (turns && leads()) ptx::mbarrier_arrive(turn_barriers_ + (1 - consumer()) * 8);
   }
 
   /// Passes a tile on that has no rows for this consumer.
-  MOE_DEVICE void store_nothing() {
-    if constexpr (Tables::needed) {
-      tables_.wait();
-      tables_.release();
+  MOE_DEVICE void store_nothing(u32 turn) const {
+    if constexpr (Table::needed) {
+      const Table table(tables_, consumer(), turn);
+      table.wait();
+      table.release();
     }
   }
 
@@ -100,12 +98,12 @@ class StagedRows {
   /// Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
   /// other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4.
   template <int MBlocks, int N>
-  MOE_DEVICE void scale(Sm90Accumulators<MBlocks, N>& acc) const {
+  static MOE_DEVICE void scale(Sm90Accumulators<MBlocks, N>& acc, const Table& table) {
     if constexpr (Config::swapped) {
       MOE_UNROLL
       for (int j = 0; j < N / 8; ++j) {
         const int row = j * 8 + lane() % 4 * 2;
-        const float scales[2] = {tables_.scale(first_row() + row), tables_.scale(first_row() + row + 1)};
+        const float scales[2] = {table.scale(first_row() + row), table.scale(first_row() + row + 1)};
         MOE_UNROLL
         for (int m = 0; m < MBlocks; ++m) {
           MOE_UNROLL
@@ -116,7 +114,7 @@ class StagedRows {
       MOE_UNROLL
       for (int m = 0; m < MBlocks; ++m) {
         const int row = m * 64 + warp() * 16 + lane() / 4;
-        const float scales[2] = {tables_.scale(first_row() + row), tables_.scale(first_row() + row + 8)};
+        const float scales[2] = {table.scale(first_row() + row), table.scale(first_row() + row + 8)};
         MOE_UNROLL
         for (int i = 0; i < N / 2; ++i) acc.v[m][i] *= scales[i / 2 % 2];
       }
@@ -148,18 +146,18 @@ class StagedRows {
 
   /// The first `Count` column blocks of the accumulators, block i to the columns from column_of(i) on.
   template <int Count, int MBlocks, int N, class ColumnOf>
-  MOE_DEVICE void store_blocks(const Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, const abi::TensorMap& map, int columns,
-                               const ColumnOf& column_of) const {
+  MOE_DEVICE void store_blocks(const Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, const Table& table,
+                               const abi::TensorMap& map, int columns, const ColumnOf& column_of) const {
     MOE_UNROLL
     for (int block = 0; block < Count; ++block) {
       const int column = column_of(block);
       if (leads()) ptx::bulk_wait_read<0>();
       barrier();  // the block before has been read
-      stage(acc, block);
+      stage(acc, block, table);
       if constexpr (!Problem::permute_y) ptx::fence_async_shared();
       barrier();
       if constexpr (Problem::permute_y) {
-        scatter(tile, column);
+        scatter(tile, table, column);
       } else if (leads() && column < columns) {
         store_by_tma(tile, map, column);
       }
@@ -167,28 +165,37 @@ class StagedRows {
   }
 
   template <int MBlocks, int N>
-  MOE_DEVICE void stage(const Sm90Accumulators<MBlocks, N>& acc, int block) const {
+  MOE_DEVICE void stage(const Sm90Accumulators<MBlocks, N>& acc, int block, const Table& table) const {
     const u32 row_of_matrix = static_cast<u32>(lane()) % 8;
     const u32 high_half = static_cast<u32>(lane()) / 8 % 2;  // of the warp's 16
     const u32 next_matrix = static_cast<u32>(lane()) / 16;   // along the other side
     if constexpr (Config::swapped) {
       const u32 chunk = static_cast<u32>(warp()) * 2 + high_half;
+      // Scales are read a few at a time: one after the other would wait for each, and all at once take too many registers.
+      constexpr int batch = 4;
       MOE_UNROLL
-      for (int j = 0; j < N / 8; j += 2) {
-        const u32 row = (static_cast<u32>(j) + next_matrix) * 8 + row_of_matrix;
-        Words4 words;
+      for (int start = 0; start < N / 8; start += batch) {
+        float scales[batch][2];
         MOE_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          const int first = (j + i / 2) * 8 + lane() % 4 * 2;
-          words.v[i] = pack(acc.v[block], j * 4 + i * 2, post_scale(first), post_scale(first + 1));
+        for (int i = 0; i < batch * 2; ++i)
+          scales[i / 2][i % 2] = post_scale(table, (start + i / 2) * 8 + lane() % 4 * 2 + i % 2);
+        MOE_UNROLL
+        for (int j = start; j < start + batch && j < N / 8; j += 2) {
+          Words4 words;
+          MOE_UNROLL
+          for (int i = 0; i < 4; ++i) {
+            const float(&scale)[2] = scales[j - start + i / 2];
+            words.v[i] = pack(acc.v[block], j * 4 + i * 2, scale[0], scale[1]);
+          }
+          const u32 row = (static_cast<u32>(j) + next_matrix) * 8 + row_of_matrix;
+          ptx::stmatrix_x4_transposed(words.v, chunk_address(row, chunk));
         }
-        ptx::stmatrix_x4_transposed(words.v, chunk_address(row, chunk));
       }
     } else {
       MOE_UNROLL
       for (int m = 0; m < MBlocks; ++m) {
         const int first = m * 64 + warp() * 16 + lane() / 4;
-        const float scales[2] = {post_scale(first), post_scale(first + 8)};
+        const float scales[2] = {post_scale(table, first), post_scale(table, first + 8)};
         const u32 row = static_cast<u32>(m * 64 + warp() * 16) + high_half * 8 + row_of_matrix;
         MOE_UNROLL
         for (int j = 0; j < 8; j += 2) {
@@ -201,7 +208,9 @@ class StagedRows {
     }
   }
 
-  MOE_DEVICE float post_scale(int row) const { return Problem::fuse_mul_post ? tables_.scale(first_row() + row) : 1.0f; }
+  static MOE_DEVICE float post_scale(const Table& table, int row) {
+    return Problem::fuse_mul_post ? table.scale(first_row() + row) : 1.0f;
+  }
 
   /// Two neighbours of the other side.
   template <int Count>
@@ -222,24 +231,37 @@ class StagedRows {
     }
   }
 
-  MOE_DEVICE void scatter(const Tile& tile, int column) const {
+  MOE_DEVICE void scatter(const Tile& tile, const Table& table, int column) const {
     const u32 chunk = static_cast<u32>(lane()) % 8;
     const int first = column + static_cast<int>(chunk) * 8;
     if (Problem::N % Config::block_n != 0 && first >= y_columns) return;
+    // Several rows at a time, so that their loads wait together.
+    constexpr int batch = 4;
     MOE_NO_UNROLL
-    for (int row = warp() * 4 + lane() / 8; row < tile.rows; row += 16) {
-      const int slot = tables_.slot(first_row() + row);
-      if (slot < 0) continue;
-      char* y = ptx::advance(static_cast<char*>(args_.gemm.y), slot, args_.gemm.y_row_bytes);
-      ptx::store(y + first * 2, ptx::load_shared_16(chunk_address(static_cast<u32>(row), chunk)));
+    for (int start = warp() * 4 + lane() / 8; start < tile.rows; start += batch * 16) {
+      int slots[batch];
+      Words4 words[batch];
+      MOE_UNROLL
+      for (int i = 0; i < batch; ++i) {
+        const int row = start + i * 16;
+        slots[i] = -1;
+        if (row >= tile.rows) continue;
+        slots[i] = table.slot(first_row() + row);
+        words[i] = ptx::load_shared_16(chunk_address(static_cast<u32>(row), chunk));
+      }
+      MOE_UNROLL
+      for (int i = 0; i < batch; ++i) {
+        if (slots[i] < 0) continue;
+        char* y = ptx::advance(static_cast<char*>(args_.gemm.y), slots[i], args_.gemm.y_row_bytes);
+        ptx::store(y + first * 2, words[i]);
+      }
     }
   }
 
   const abi::ForwardSm90Args& args_;
-  Tables tables_;
   u32 staging_;
+  u32 tables_;
   u32 turn_barriers_;
-  u32 parity_;
 };
 
 }  // namespace moe_tune

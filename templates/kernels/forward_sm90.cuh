@@ -6,16 +6,19 @@
 //     warp 0  boxes of weights and tokens, by TMA       ─▶ ring of stages ─▶ consumers: products, epilogue
 //     warp 1  scheduler: tiles (schedule/tile_feed.cuh) ─▶ all others
 //     warps 2 and 3  token rows, with Gather::in_kernel ─▶ ring of stages
+//     warp 2  rows of coming tiles, with Gather::copy_ahead ─▶ workspace; warp 3 waits for them and tells warp 0
 //     warp 3  slots and scales of rows                  ─▶ row tables ─▶ consumers: epilogue
 //
 // Cooperative consumers split a tile along the MMA's M side. Ping-pong consumers take whole tiles in turn, and turns go round
 // between them: for the products, so that one has the tensor cores to itself while the other stores, and for the staging buffer.
 //
-// Shared memory: [ring][staging][row tables][gather table][prefix sums][tile slots and their mbarriers][ring mbarriers][turns]
+// Shared memory: [ring][staging][row tables][gather table][prefix sums][tile slots and their mbarriers][ring
+// mbarriers][turns][copier][rows ready]
 #pragma once
 
 #include "epilogue/staged_rows.cuh"
 #include "kernels/dispatch_rows.cuh"
+#include "mainloop/row_copier.cuh"
 #include "mainloop/sm90_producer.cuh"
 #include "ptx/registers.cuh"
 #include "schedule/tile_feed.cuh"
@@ -31,8 +34,10 @@ class ForwardSm90 {
   using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
   using Barriers = RingBarriers<Config::stages>;
   static constexpr u32 gather_warps = Producer::gathers ? Producer::gather_threads / 32 : 0;
-  static constexpr u32 table_warps = Tables::needed ? 1 : 0;
-  using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + table_warps + 4 * Config::consumers>;
+  static constexpr bool copies = Problem::permute_x && Config::copies;
+  using Copier = RowCopier<Problem>;
+  static constexpr u32 table_warps = Tables::needed || copies ? 1 : 0;
+  using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + table_warps + (copies ? 1 : 0) + 4 * Config::consumers>;
 
   static constexpr u32 stagings = Config::ping_pong ? 1 : Config::consumers;
   static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
@@ -43,10 +48,12 @@ class ForwardSm90 {
   static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
   static constexpr u32 turn_offset = barrier_offset + Barriers::bytes;
   static constexpr u32 turn_bytes = 4 * 8;
+  static constexpr u32 copier_offset = turn_offset + turn_bytes;
+  static constexpr u32 ready_offset = copier_offset + (copies ? Copier::bytes : 0);
   static_assert(staging_offset % 1024 == 0 && Epilogue::staging_bytes % 1024 == 0, "the swizzle repeats every 1024 bytes");
 
  public:
-  static constexpr u32 shared_bytes = turn_offset + turn_bytes;
+  static constexpr u32 shared_bytes = ready_offset + (copies ? RowsReady::bytes : 0);
 
   static MOE_DEVICE void run(const abi::ForwardSm90Args& args) {
     const u32 shared = ptx::shared_base();
@@ -54,7 +61,11 @@ class ForwardSm90 {
     Feed feed(shared + feed_offset);
     if (ptx::thread_index() == 0) {
       feed.init();
-      Tables(shared + row_table_offset, 0).init();
+      if constexpr (copies) {
+        Copier(shared + copier_offset, 0).init();
+        RowsReady(shared + ready_offset).init();
+      }
+      Tables(shared + row_table_offset).init();
       barriers.init(Producer::full_arrivals, 4 * Config::consumers_of_tile * Config::cluster);
       for (u32 consumer = 0; consumer < 2; ++consumer) {
         ptx::mbarrier_init(product_turn(shared, consumer), 4);
@@ -74,10 +85,12 @@ class ForwardSm90 {
         load(args, feed, shared);
       } else if (warp == 1) {
         schedule(args, feed, shared);
-      } else if (Tables::needed && warp == 3) {
+      } else if ((Tables::needed || copies) && warp == 3) {
         look_up(args, feed, shared);
       } else if constexpr (Producer::gathers) {
         gather(args, feed, shared);
+      } else if (copies && warp == 2) {
+        copy(args, feed, shared);
       }
     } else {
       if constexpr (moves_registers) ptx::increase_registers<Producer::gathers ? 224 : 232>();
@@ -88,6 +101,8 @@ class ForwardSm90 {
   }
 
  private:
+  static constexpr int prefix_barrier = 1;  // the prefix sums are there
+
   static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
   static MOE_DEVICE u32 staging_turn(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 8; }
 
@@ -110,6 +125,7 @@ class ForwardSm90 {
   static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tiles::prepare(args.gemm, shared + prefix_offset);
     ptx::warp_barrier();
+    if constexpr (copies) ptx::named_barrier_arrive<prefix_barrier, 64>();
     feed.feed(Tiles(shared + prefix_offset), args.queue);
   }
 
@@ -117,7 +133,9 @@ class ForwardSm90 {
     ptx::prefetch_tensor_map(&args.w);
     if constexpr (!Producer::gathers) ptx::prefetch_tensor_map(&args.x);
     Producer producer(shared, {shared + barrier_offset});
+    RowsReady ready(shared + ready_offset);
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+      if constexpr (copies) ready.wait();
       if (ptx::lane_index() == 0) producer.load(args, tile);
       ptx::warp_barrier();
     }
@@ -129,9 +147,22 @@ class ForwardSm90 {
       producer.gather(args.gemm, tile, shared + gather_table_offset, ptx::thread_index() % Producer::gather_threads);
   }
 
+  static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+    ptx::named_barrier<prefix_barrier, 64>();
+    const Tiles tiles(shared + prefix_offset);
+    Copier copier(shared + copier_offset, tiles.rows());
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed))
+      copier.copy_until(args, tiles.end_row(tile.expert) + Copier::ahead_rows);
+    copier.copy_until(args, tiles.rows());
+  }
+
   static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    Tables tables(shared + row_table_offset, 0);
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) tables.fill(args.gemm, tile);
+    Tables tables(shared + row_table_offset);
+    RowsReady ready(shared + ready_offset);
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+      if constexpr (copies) ready.announce(args, tile);
+      if constexpr (Tables::needed) tables.fill(args.gemm, tile);
+    }
   }
 
   static MOE_DEVICE void consume(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
@@ -139,25 +170,24 @@ class ForwardSm90 {
     const u32 staging = shared + staging_offset + (Config::ping_pong ? 0 : consumer * Epilogue::staging_bytes);
     Multiply multiply(shared, {shared + barrier_offset}, consumer);
     Epilogue epilogue(args, staging, shared + row_table_offset, staging_turn(shared, 0));
-    u32 parity = 1 - consumer;  // consumer 0 begins: the phase before the first counts as over
     if (Config::ping_pong && consumer == 1) {
       if (next(feed).rows == 0) return;
       multiply.skip();
     }
+    u32 turn = 0;
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
       const Tile part = part_of(tile, consumer);
-      if constexpr (Config::ping_pong) {
-        ptx::mbarrier_wait(product_turn(shared, consumer), parity);
-        parity ^= 1u;
-      }
+      // Consumer 0 begins: the phase before the first counts as over.
+      if constexpr (Config::ping_pong) ptx::mbarrier_wait(product_turn(shared, consumer), turn % 2 ^ (1 - consumer));
       const auto pass_turn = [&] {
         if (Config::ping_pong && ptx::lane_index() == 0) ptx::mbarrier_arrive(product_turn(shared, 1 - consumer));
       };
       if constexpr (Config::swapped) {
-        run_columns<first_columns>(multiply, epilogue, part, pass_turn);
+        run_columns<first_columns>(multiply, epilogue, part, turn, pass_turn);
       } else {
-        run_rows<Config::m_blocks>(multiply, epilogue, part, pass_turn);
+        run_rows<Config::m_blocks>(multiply, epilogue, part, turn, pass_turn);
       }
+      ++turn;
       if constexpr (Config::ping_pong) {
         if (next(feed).rows == 0) break;
         multiply.skip();
@@ -186,33 +216,33 @@ class ForwardSm90 {
 
   /// Tokens are the MMA's N side: as many columns as there are rows, rounded up to 16.
   template <int N, class Issued>
-  static MOE_DEVICE void run_columns(Multiply& multiply, Epilogue& epilogue, const Tile& tile, const Issued& issued) {
+  static MOE_DEVICE void run_columns(Multiply& multiply, Epilogue& epilogue, const Tile& tile, u32 turn, const Issued& issued) {
     if constexpr (N < Config::block_m) {
       if (tile.rows > N) {
-        run_columns<N + 16>(multiply, epilogue, tile, issued);
+        run_columns<N + 16>(multiply, epilogue, tile, turn, issued);
         return;
       }
     }
     Sm90Accumulators<Config::m_blocks, N> acc;
     multiply.run(acc, issued);
-    epilogue.store(acc, tile);
+    epilogue.store(acc, tile, turn);
   }
 
   /// Tokens are the M side: as many 64-row blocks as have rows.
   template <int MBlocks, class Issued>
-  static MOE_DEVICE void run_rows(Multiply& multiply, Epilogue& epilogue, const Tile& tile, const Issued& issued) {
+  static MOE_DEVICE void run_rows(Multiply& multiply, Epilogue& epilogue, const Tile& tile, u32 turn, const Issued& issued) {
     if constexpr (MBlocks == 0) {
       multiply.run_nothing();
-      epilogue.store_nothing();
+      epilogue.store_nothing(turn);
       issued();
     } else {
       if (tile.rows <= (MBlocks - 1) * 64) {
-        run_rows<MBlocks - 1>(multiply, epilogue, tile, issued);
+        run_rows<MBlocks - 1>(multiply, epilogue, tile, turn, issued);
         return;
       }
       Sm90Accumulators<MBlocks, Config::block_n> acc;
       multiply.run(acc, issued);
-      epilogue.store(acc, tile);
+      epilogue.store(acc, tile, turn);
     }
   }
 };

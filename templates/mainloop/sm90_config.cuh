@@ -14,7 +14,7 @@ namespace moe_tune {
 enum class MmaM { tokens, weights };
 enum class Schedule { cooperative, ping_pong };
 enum class TileSource { static_order, queue };
-enum class Gather { dispatch, in_kernel };
+enum class Gather { dispatch, in_kernel, copy_ahead };
 
 /// Of a row of an operand in shared memory: 64 elements.
 inline constexpr int sm90_k = 64;
@@ -34,6 +34,7 @@ struct Sm90Config {
   static constexpr int cluster = Cluster;
   static constexpr bool queue = Source == TileSource::queue;
   static constexpr bool gathers = How == Gather::in_kernel;
+  static constexpr bool copies = How == Gather::copy_ahead;
 
   static constexpr int threads = 128 * (Consumers + 1);
   static constexpr int consumers_of_tile = ping_pong ? 1 : Consumers;

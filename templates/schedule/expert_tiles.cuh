@@ -49,8 +49,10 @@ class ExpertTiles {
     count_ = static_cast<u32>(ptx::load_shared(tile_start_ + E * 4)) * n_tiles;
   }
 
+  /// Where the rows of an expert end.
+  MOE_DEVICE int end_row(int expert) const { return ptx::load_shared(row_start_ + expert * 4 + 4); }
   /// Rows of all experts.
-  MOE_DEVICE int rows() const { return ptx::load_shared(row_start_ + E * 4); }
+  MOE_DEVICE int rows() const { return end_row(E - 1); }
 
   /// Number of tiles; ids run from 0.
   MOE_DEVICE u32 count() const { return count_; }
