@@ -5,19 +5,33 @@
     python3 docs/benchmarks/make_page.py --check    exit code 1 when the page is not what the files make
 """
 
-import json
-import pathlib
 import sys
 
-FOLDER = pathlib.Path(__file__).resolve().parent
+from results import FOLDER, kind, load_rows
+from targets import markdown
+
 PAGE = FOLDER / "README.md"
 
 INTRODUCTION = """# Benchmarks
 
 Made by `make_page.py` from the JSON files beside it; do not edit by hand. How rows are measured: `tests/gpu/bench_forward.py`
 (one process, random order of the implementations in every round, the L2 evicted by reads before every sample, random data,
-medians). Percentages say how fast the tuned kernel (the default one where nothing is tuned: rows that are sorted already are another
-workload than the blocks') is compared with a peer: 100% is equal, more is faster than the peer.
+medians).
+
+## Targets
+
+Speeds of tuned kernels against a peer in the same rounds: 1 is equal, more is faster than the peer. A percentage with a sign
+says how much longer one variant takes than another. Means are geometric. Big is qwen3-235b-a22b at 16384 tokens, qwen3-30b-a3b
+at 8192 and 32768 and llama4-scout at 8192; the other lines are of qwen3-30b-a3b, both GEMMs each. Permuted is what the first and
+the second GEMM of a block permute. Sustained is some time back to back, without rounds. Unsloth's kernel was measured apart from
+these files. `targets.py --each` prints every single value.
+
+{targets}
+
+## Columns
+
+Percentages say how fast the tuned kernel (the default one where nothing is tuned) is compared with a peer: 100% is equal, more is
+faster than the peer.
 
 | column | what it is |
 |---|---|
@@ -26,22 +40,12 @@ workload than the blocks') is compared with a peer: 100% is equal, more is faste
 | of torch | against `torch._grouped_mm` on rows in expert order |
 | of torch+perm | against the same with the permutation done by torch |
 | of stream | against a plain streaming read of the bytes that must move: the floor of few tokens |
+| of plain | with fusions: against the library's GEMM without them (the peers in the other columns do not fuse either) |
+| of uniform | against the same kernel under uniform routing |
+| sustained | milliseconds back to back for some time; then against dense and torch+perm, measured the same way |
 | error | worst row of the tuned kernel, relative to float32 |
+| config | of the tuned kernel |
 """
-
-
-def load_rows():
-    rows = []
-    for path in sorted(FOLDER.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, list):
-            raise SystemExit(f"{path}: a list of rows was expected")
-        for number, row in enumerate(content):
-            missing = {"model", "tokens", "gemm", "op", "permuted", "tuned", "fusions", "dtype", "routing", "ms"} - row.keys()
-            if missing:
-                raise SystemExit(f"{path}: row {number} lacks {', '.join(sorted(missing))}")
-        rows += [{**row, "file": path.name} for row in content]
-    return rows
 
 
 def percent(peer_ms, ms):
@@ -52,37 +56,53 @@ def call_key(row):
     return (row["gemm"] != "gate_up", row["gemm"], row["tokens"], not row["permuted"], ",".join(row["fusions"]))
 
 
+def cells(default, best):
+    """{column: text} of one call; default may be None."""
+    low, high = best.get("ms_ci95", [best["ms"], best["ms"]])
+    sustained = best.get("sustained_ms")
+    return {
+        "GEMM": best["gemm"],
+        "T": str(best["tokens"]),
+        "rows": " + ".join(["permuted" if best["permuted"] else "sorted", *best["fusions"]]),
+        "default ms": f"{default['ms']:.4f}" if default else "-",
+        "tuned ms": f"{best['ms']:.4f} ({low:.4f}-{high:.4f})" if best["tuned"] else "-",
+        "of dense": percent(best.get("dense_ms"), best["ms"]),
+        "of torch": percent(best.get("torch_ms"), best["ms"]),
+        "of torch+perm": percent(best.get("torch_perm_ms"), best["ms"]),
+        "of stream": percent(best.get("stream_ms"), best["ms"]),
+        "of plain": percent(best.get("plain_ms"), best["ms"]),
+        "of uniform": percent(best.get("uniform_ms"), best["ms"]),
+        "sustained ms": f"{sustained:.4f}" if sustained else "-",
+        "sustained of dense": percent(best.get("dense_sustained_ms"), sustained) if sustained else "-",
+        "sustained of torch+perm": percent(best.get("torch_perm_sustained_ms"), sustained) if sustained else "-",
+        "error": f"{best['max_rel_err']:.4f}" if best.get("max_rel_err") is not None else "-",
+        "config": best["config"].split(" ")[0] if best.get("config") else "-",
+    }
+
+
 def table(rows):
-    lines = [
-        "| GEMM | T | rows | default ms | tuned ms | of dense | of torch | of torch+perm | of stream | error |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    """One line a call; columns of which no call has anything are left out, and configs by hand."""
     calls = {}
     for row in rows:
-        calls.setdefault(call_key(row), {})[row["tuned"]] = row
+        calls.setdefault(call_key(row), {})[kind(row)] = row
+    lines = []
     for key in sorted(calls):
-        default, best = calls[key].get(False), calls[key].get(True, calls[key].get(False))
-        order = "permuted" if best["permuted"] else "sorted"
-        low, high = best.get("ms_ci95", [best["ms"], best["ms"]])
-        cells = [
-            best["gemm"],
-            str(best["tokens"]),
-            " + ".join([order, *best["fusions"]]),
-            f"{default['ms']:.4f}" if default else "-",
-            f"{best['ms']:.4f} ({low:.4f}-{high:.4f})" if best["tuned"] else "-",
-            *(percent(best.get(peer), best["ms"]) for peer in ("dense_ms", "torch_ms", "torch_perm_ms", "stream_ms")),
-            f"{best['max_rel_err']:.4f}" if best.get("max_rel_err") is not None else "-",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        default = calls[key].get("default")
+        best = calls[key].get("tuned", default)
+        if best:
+            lines.append(cells(default, best))
+    columns = [name for name in (lines[0] if lines else ()) if any(line[name] != "-" for line in lines)]
+    parts = [columns, ["---"] * len(columns), *([line[name] for name in columns] for line in lines)]
+    return "\n".join(f"| {' | '.join(part)} |" for part in parts)
 
 
 def make_page():
+    all_rows = load_rows()
     sections = {}
-    for row in load_rows():
+    for row in all_rows:
         key = (row["file"], row["model"], row["op"], row["dtype"], row["routing"], row.get("device", "unknown device"))
         sections.setdefault(key, []).append(row)
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION.replace("{targets}", markdown(all_rows))]
     for (file, model, op, dtype, routing, device), rows in sections.items():
         first = rows[0]
         parts.append(

@@ -190,7 +190,8 @@ class Layer:
         worst = torch.zeros(self.problem.experts, device="cuda", dtype=torch.float64)
         for name, expected in reference.items():
             output = self.outputs[name]
-            # Rounding to a subnormal costs up to half of the smallest one, however small the value (rows with a tiny routing weight).
+            # Rounding to a subnormal costs up to half of the smallest one, however small the value (rows with a tiny routing
+            # weight).
             info = torch.finfo(output.dtype)
             rounding = math.sqrt(output.shape[1]) * info.smallest_normal * info.eps / 2
             for begin in range(0, self.rows, ROWS_AT_ONCE):

@@ -113,7 +113,8 @@ def parse_config(name):
     """The ForwardConfig of a name; whether it fits a problem is the library's to say."""
     for family, pattern in enumerate(CONFIG_NAMES):
         if match := re.fullmatch(pattern, name):
-            values = {field: ENUMS[field].index(text) if field in ENUMS else int(text) for field, text in match.groupdict().items()}
+            parts = match.groupdict().items()
+            values = {field: ENUMS[field].index(text) if field in ENUMS else int(text) for field, text in parts}
             return ForwardConfig(struct_size=ctypes.sizeof(ForwardConfig), family=family, **values)
     raise SystemExit(f"{name} is not a config's name: `moe-tune list-configs` prints them")
 
@@ -255,7 +256,8 @@ class ForwardCall:
 
     def workspace_bytes(self):
         size = ctypes.c_size_t()
-        result = self._library._library.moe_tune_workspace_bytes_forward(ctypes.byref(self._args), self._tokens, ctypes.byref(size))
+        arguments = ctypes.byref(self._args), self._tokens, ctypes.byref(size)
+        result = self._library._library.moe_tune_workspace_bytes_forward(*arguments)
         self._library._check(result, "moe_tune_workspace_bytes_forward")
         return size.value
 

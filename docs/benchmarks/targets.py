@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Compares the rows of benchmarks with what the forward grouped GEMM is to reach.
+
+    python3 docs/benchmarks/targets.py                  the .json files of this folder
+    python3 docs/benchmarks/targets.py FILE...          these
+    python3 docs/benchmarks/targets.py --each           every ratio of every target too
+    python3 docs/benchmarks/targets.py --by-hand        where a config by hand is the fastest, it counts as the tuned one
+
+Exit code 0 when all are reached, else 1.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+
+from results import kind, load_rows
+
+GEMMS = ("gate_up", "down")
+BIG = (("qwen3-235b-a22b", 16384), ("qwen3-30b-a3b", 8192), ("qwen3-30b-a3b", 32768), ("llama4-scout", 8192))
+QWEN = "qwen3-30b-a3b"
+# Unsloth's Triton kernel, autotuned, at one token of qwen3-30b-a3b: milliseconds on an H200, measured apart from these files.
+UNSLOTH_MS = {"gate_up": 0.057, "down": 0.079}
+# As row_tolerance() of tests/gpu/moe_layer.py: rows that are wrong by more count for nothing.
+ROW_TOLERANCE = 2.0**-8 + 2.0**-12
+
+
+def speed(ratio):
+    return f"{ratio:.3f}"
+
+
+def times(ratio):
+    return f"{ratio:.2f}x"
+
+
+def overhead(ratio):
+    """A speed as the time that it costs."""
+    return f"{(1 / ratio - 1) * 100:+.1f}%"
+
+
+def share(ratio):
+    return f"{ratio * 100:.0f}%"
+
+
+@dataclasses.dataclass
+class Target:
+    """Speeds against a peer, 1 being equal, by what they were measured on; None where that was not measured."""
+
+    what: str
+    ratios: dict
+    show: object = speed
+    least: float | None = None  # of each
+    mean: float | None = None  # of the geometric mean
+    goal_least: float | None = None
+    goal_mean: float | None = None
+    untuned: int = 0  # how many are of default configs, for want of tuned ones
+
+    @property
+    def measured(self):
+        return {name: ratio for name, ratio in self.ratios.items() if ratio is not None}
+
+    @property
+    def worst(self):
+        return min(self.measured, key=self.measured.get)
+
+    @property
+    def geometric_mean(self):
+        values = self.measured.values()
+        return math.exp(sum(map(math.log, values)) / len(values))
+
+    def meets(self, least, mean):
+        return (least is None or self.measured[self.worst] >= least) and (mean is None or self.geometric_mean >= mean)
+
+    def value(self):
+        if not self.measured:
+            return "-"
+        text = f"mean {self.show(self.geometric_mean)}, worst {self.show(self.measured[self.worst])} ({self.worst})"
+        return f"{text}, {self.untuned} untuned" if self.untuned else text
+
+    def wanted(self, least, mean):
+        bound = "at most " if self.show is overhead else ""
+        parts = [f"mean {bound}{self.show(mean)}"] if mean is not None else []
+        parts += [f"each {bound}{self.show(least)}"] if least is not None else []
+        return ", ".join(parts) or "-"
+
+    @property
+    def informs_only(self):
+        return self.least is None and self.mean is None
+
+    def verdict(self):
+        if self.informs_only:
+            return "-"
+        if not self.measured:
+            return "not measured"
+        if not self.meets(self.least, self.mean):
+            return "**missed**"
+        if len(self.measured) < len(self.ratios):
+            return f"so far ({len(self.measured)} of {len(self.ratios)} measured)"
+        has_goal = self.goal_least is not None or self.goal_mean is not None
+        return "goal reached" if has_goal and self.meets(self.goal_least, self.goal_mean) else "reached"
+
+    @property
+    def done(self):
+        return self.informs_only or "reached" in self.verdict()
+
+    def cells(self):
+        must, goal = self.wanted(self.least, self.mean), self.wanted(self.goal_least, self.goal_mean)
+        return [self.what, self.value(), must, goal, self.verdict()]
+
+
+class Rows:
+    """The rows that count: of each call those of its newest run."""
+
+    def __init__(self, rows, by_hand):
+        self._calls = {}  # call: {kind: row}
+        dates = {}
+        for row in sorted(rows, key=lambda row: row.get("date", "")):
+            wrong = not (row.get("max_rel_err") or 0) <= ROW_TOLERANCE
+            if row["dtype"] != "bf16" or row["op"] != "forward" or wrong or (kind(row) == "by hand" and not by_hand):
+                continue
+            key = self._key(**row)
+            if row.get("date") != dates.get(key):
+                self._calls[key] = {}
+            dates[key] = row.get("date")
+            before = self._calls[key].get(kind(row))
+            if before is None or row["ms"] < before["ms"]:  # of several by hand the fastest
+                self._calls[key][kind(row)] = row
+
+    @staticmethod
+    def _key(model, tokens, gemm, permuted=True, fusions=(), routing="uniform", **_):
+        return model, tokens, gemm, permuted, tuple(fusions), routing
+
+    def find(self, **call):
+        """The row of the call that a target looks at, or None: the tuned one, where there is none the default."""
+        kinds = self._calls.get(self._key(**call), {})
+        best = kinds.get("tuned", kinds.get("default"))
+        by_hand = kinds.get("by hand")
+        return by_hand if by_hand and (best is None or by_hand["ms"] < best["ms"]) else best
+
+    def pairs(self):
+        """(default, tuned) of every plain call that has both."""
+        for (_, _, _, _, fusions, routing), kinds in self._calls.items():
+            if not fusions and routing == "uniform" and {"default", "tuned"} <= kinds.keys():
+                yield kinds["default"], kinds["tuned"]
+
+    def tuned(self):
+        return [kinds["tuned"] for kinds in self._calls.values() if "tuned" in kinds]
+
+
+def name_of(row):
+    return f"{row['model']} {row['gemm']} T={row['tokens']}"
+
+
+def against(rows, calls, peer, what, own="ms", **target):
+    """The target of these calls' speed against a peer's time."""
+    ratios = {}
+    untuned = 0
+    for call in calls:
+        row = rows.find(**call)
+        complete = row is not None and bool(row.get(own)) and bool(row.get(peer))
+        ratios[name_of(call)] = row[peer] / row[own] if complete else None
+        untuned += complete and kind(row) == "default"
+    return Target(what, ratios, untuned=untuned, **target)
+
+
+def calls(shapes, gemms=GEMMS, **common):
+    return [{"model": model, "tokens": tokens, "gemm": gemm, **common} for model, tokens in shapes for gemm in gemms]
+
+
+def ahead_at_one_token(rows):
+    """T=1 against torch, permuting or not, and Unsloth."""
+    ratios = {}
+    for call in calls([(QWEN, 1)]):
+        row = rows.find(**call)
+        for name, peer in (("torch", row and row.get("torch_ms")), ("torch+perm", row and row.get("torch_perm_ms"))):
+            ratios[f"{name_of(call)}, {name}"] = peer / row["ms"] if peer else None
+        ratios[f"{name_of(call)}, Unsloth"] = UNSLOTH_MS[call["gemm"]] / row["ms"] if row else None
+    return Target("T=1 against torch and Unsloth", ratios, show=times, least=1.0)
+
+
+def heuristic(rows):
+    """Every plain call that has a default and a tuned row; before any has, one that is missing."""
+    ratios = {f"{name_of(d)} {'permuted' if d['permuted'] else 'sorted'}": t["ms"] / d["ms"] for d, t in rows.pairs()}
+    what = "Heuristic default against tuned"
+    return Target(what, ratios or {"any": None}, show=overhead, mean=1 / 1.08, goal_mean=1 / 1.04)
+
+
+def reruns(rows):
+    """Of every tuned row that was run again at least 100 times: the share of reruns that had a first one's bits."""
+    ratios = {}
+    for row in rows.tuned():
+        if (row.get("reruns") or 0) >= 100:
+            name = " ".join([name_of(row), "permuted" if row["permuted"] else "sorted", *row["fusions"], row["routing"]])
+            # A share of 0 has no geometric mean.
+            ratios[name] = max(row["identical_reruns"], 1e-9) / row["reruns"]
+    return Target("100 reruns bitwise identical", ratios or {"any": None}, show=share, least=1.0)
+
+
+def targets(all_rows, by_hand=False):
+    rows = Rows(all_rows, by_hand)
+    sorted_big, permuted_big = calls(BIG, permuted=False), calls(BIG)
+    small = calls((QWEN, tokens) for tokens in (16, 64, 256))
+    middle = calls((QWEN, tokens) for tokens in (512, 2048, 4096))
+    swiglu = [calls(BIG, ["gate_up"], permuted=permuted, fusions=["swiglu"]) for permuted in (True, False)]
+    keep = calls(BIG, ["gate_up"], fusions=["swiglu", "keep_pre_activation"])
+    dense, torch_perm, stream, plain = "dense_ms", "torch_perm_ms", "stream_ms", "plain_ms"
+    swiglu_limits = {"show": overhead, "least": 1 / 1.05, "goal_least": 1 / 1.02}
+    sustained = {"own": "sustained_ms"}
+    return [
+        against(rows, sorted_big, dense, "Big, rows in expert order, of dense", mean=1.0, least=0.93, goal_mean=1.03),
+        against(rows, permuted_big, dense, "Big, permuted, of dense", mean=0.95, least=0.87, goal_mean=1.0),
+        against(
+            rows, permuted_big, torch_perm, "Big, permuted, against torch+perm", show=times, mean=1.4, least=1.15, goal_mean=1.6
+        ),
+        against(rows, middle, torch_perm, "T=512, 2048, 4096 against torch+perm", show=times, least=1.3, goal_least=1.5),
+        against(rows, small, stream, "T=16, 64, 256 of a streaming read", least=0.95, goal_least=0.99),
+        against(rows, calls([(QWEN, 1024)]), stream, "T=1024 of a streaming read", least=0.87, goal_least=0.95),
+        against(rows, calls([(QWEN, 1)]), stream, "T=1 of a streaming read", least=0.90, goal_least=0.97),
+        ahead_at_one_token(rows),
+        against(
+            rows,
+            calls([(QWEN, 8192)], routing="zipf:1.0"),
+            "uniform_ms",
+            "Zipf(1.0) routing, T=8192, of uniform",
+            least=0.90,
+            goal_least=0.97,
+        ),
+        against(rows, swiglu[0], plain, "SwiGLU fused, permuted, over forward alone", **swiglu_limits),
+        against(rows, swiglu[1], plain, "SwiGLU fused, in expert order, over forward alone", **swiglu_limits),
+        heuristic(rows),
+        reruns(rows),
+        # What is no target, but belongs beside them.
+        against(rows, keep, plain, "SwiGLU fused, pre-activation kept, permuted", show=overhead),
+        against(rows, sorted_big, "dense_sustained_ms", "Big, rows in expert order, of dense, sustained", **sustained),
+        against(rows, permuted_big, "dense_sustained_ms", "Big, permuted, of dense, sustained", **sustained),
+        against(
+            rows, permuted_big, "torch_perm_sustained_ms", "Big, permuted, against torch+perm, sustained", show=times, **sustained
+        ),
+    ]
+
+
+HEADER = ("what", "measured", "must", "goal", "verdict")
+
+
+def markdown(all_rows):
+    lines = [HEADER, ["---"] * len(HEADER), *(target.cells() for target in targets(all_rows))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def print_short(all_targets, each):
+    lines = [HEADER, *(target.cells() for target in all_targets)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    for number, line in enumerate(lines):
+        print("  ".join(cell.replace("**", "").ljust(width) for cell, width in zip(line, widths)).rstrip())
+        if each and number > 0:
+            target = all_targets[number - 1]
+            for name, ratio in target.ratios.items():
+                print(f"    {target.show(ratio) if ratio is not None else 'not measured':>12}  {name}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument("--each", action="store_true", help="print every ratio")
+    parser.add_argument("--by-hand", action="store_true", help="let configs by hand count")
+    arguments = parser.parse_args()
+    all_targets = targets(load_rows(arguments.files or None), arguments.by_hand)
+    print_short(all_targets, arguments.each)
+    return 0 if all(target.done for target in all_targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
