@@ -6,7 +6,8 @@
     torch_perm   the same with the permutation that the library fuses
     stream       a plain streaming read of the bytes that must move (weights of experts with rows, x, y, indices)
     default      the library without a database (MOE_TUNE_MODE=off)
-    tuned        the library with --db, or with the user's databases; left out where they say nothing
+    tuned        the library with --db, or with the user's databases; left out where they say nothing. Rows in expert order
+                 without an entry have the config of the permuted ones
     by hand      each --config
 
 Fusions are timed beside the GEMM alone (plain), other routings beside uniform ones, also in the same rounds. The library's
@@ -73,11 +74,6 @@ class Kernel:
     def by_hand(self):
         return self.kind not in ("default", "tuned")
 
-    @property
-    def is_default_again(self):
-        """Where the database says nothing."""
-        return self.kind == "tuned" and "(default" in self.reason
-
     def describe(self):
         return f"{self.kind} {self.layer.problem.describe()} T={self.layer.tokens}"
 
@@ -118,6 +114,22 @@ def fused_problems(problem, arguments):
     return [problem.with_fusions(variant) for name in names for variant in FUSED_VARIANTS[name]]
 
 
+def tuned_kernel(bench, layer, variant):
+    """The kernel that the database has for the call, or None. Rows in expert order are nobody's block: where they have no entry,
+    the one of the permuted rows serves."""
+    call = bench.tuned.call(layer)
+    if "(default" not in call.explain():
+        return Kernel("tuned", layer, variant, call)
+    problem = layer.problem
+    if problem.permuted:
+        return None
+    permuted = dataclasses.replace(problem, permute_x=problem.gemm == "gate_up", permute_y=problem.gemm == "down")
+    reason = bench.tuned.call(Layer(permuted, layer.tokens, "uniform", layer.w)).explain()
+    if "(default" in reason:
+        return None
+    return Kernel("tuned", layer, variant, bench.default.call(layer, reason.split(" ")[0]))
+
+
 def make_kernels(bench, layer):
     """The library's kernels for the layer and what is timed beside it, compiled and loaded."""
     arguments = bench.arguments
@@ -128,15 +140,14 @@ def make_kernels(bench, layer):
     kernels = []
     for variant, timed in layers.items():
         kernels.append(Kernel("default", timed, variant, bench.default.call(timed)))
-        kernels.append(Kernel("tuned", timed, variant, bench.tuned.call(timed)))
+        kernels += filter(None, [tuned_kernel(bench, timed, variant)])
         kernels += [Kernel(name, timed, variant, bench.default.call(timed, name)) for name in arguments.config]
 
     def prepare(kernel):
         """What the library says against it."""
         try:
             kernel.reason = kernel.call.explain()
-            if not kernel.is_default_again:
-                kernel.call.prepare()
+            kernel.call.prepare()
             return None
         except MoeTuneError as error:
             return error
@@ -148,7 +159,7 @@ def make_kernels(bench, layer):
             print(f"refused: {kernel.describe()}: {error}", flush=True)
         elif error:
             bench.complain(f"{kernel.describe()}: {error}")
-    kernels = [kernel for kernel, error in zip(kernels, errors) if not error and not kernel.is_default_again]
+    kernels = [kernel for kernel, error in zip(kernels, errors) if not error]
     share_workspace(kernels)
     return kernels
 
@@ -341,9 +352,14 @@ def main():
             for tokens in map(int, arguments.tokens.split(",")):
                 for order in arguments.orders.split(","):
                     problem = make_problem(model, gemm, arguments.dtype, permuted=order == "permuted")
-                    for row in bench_call(bench, model, problem, tokens, weight):
-                        rows.append(row)
+                    try:
+                        new_rows = bench_call(bench, model, problem, tokens, weight)
+                    except MoeTuneError as error:
+                        bench.complain(f"{problem.describe()} T={tokens}: {error}")
+                        continue
+                    for row in new_rows:
                         print_row(row)
+                    rows += new_rows
                     if arguments.json:
                         write_rows(arguments.json, rows)
             del weight
