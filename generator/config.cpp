@@ -26,7 +26,7 @@ constexpr std::string_view order_spelling[] = {"m_fastest", "n_fastest"};
 constexpr std::string_view mma_m_spelling[] = {"tokens", "weights"};
 constexpr std::string_view schedule_spelling[] = {"cooperative", "ping_pong"};
 constexpr std::string_view source_spelling[] = {"static_order", "queue"};
-constexpr std::string_view gather_spelling[] = {"dispatch", "in_kernel"};
+constexpr std::string_view gather_spelling[] = {"dispatch", "in_kernel", "copy_ahead"};
 static_assert(std::size(family_spelling) == family_count);
 
 // The config space of each family; what must hold between the fields is in generator/constraints_<family>.cpp.
@@ -47,6 +47,7 @@ constexpr int sm90_warps[] = {8, 12};
 constexpr int sm90_stages[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
 constexpr int sm90_ctas[] = {1, 2, 3};
 constexpr int sm90_cluster[] = {1, 2};
+constexpr int sm90_gather[] = {0, 1, 2};
 
 #define MOE_TUNE_FIELD(member)                                             \
   [](const KernelConfigForward& c) { return static_cast<int>(c.member); }, \
@@ -79,7 +80,13 @@ constexpr ConfigField fields[] = {
     {"schedule", {}, {only_0, both}, schedule_spelling, "how consumer warpgroups share tiles", false, MOE_TUNE_FIELD(schedule)},
     {"cluster", {}, {only_1, sm90_cluster}, {}, "blocks that share token rows by multicast", false, MOE_TUNE_FIELD(cluster)},
     {"tile_source", {}, {only_0, both}, source_spelling, "where blocks get their tiles from", false, MOE_TUNE_FIELD(tile_source)},
-    {"gather", {}, {only_0, both}, gather_spelling, "how rows that permute_x asks for are got", false, MOE_TUNE_FIELD(gather)},
+    {"gather",
+     {},
+     {only_0, sm90_gather},
+     gather_spelling,
+     "how rows that permute_x asks for are got",
+     false,
+     MOE_TUNE_FIELD(gather)},
 };
 // clang-format on
 
@@ -89,7 +96,7 @@ constexpr ConfigField fields[] = {
 constexpr std::string_view order_parts[] = {"mfast", "nfast"};
 constexpr std::string_view schedule_parts[] = {"coop", "pingpong"};
 constexpr std::string_view source_parts[] = {"static", "queue"};
-constexpr std::string_view gather_parts[] = {"dispatch", "inkernel"};
+constexpr std::string_view gather_parts[] = {"dispatch", "inkernel", "copyahead"};
 
 template <class Enum>
 std::string_view part(Names names, Enum value) {

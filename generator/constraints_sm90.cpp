@@ -24,6 +24,14 @@ int consumers_of_tile(const KernelConfigForward& c) { return c.schedule == Sched
 
 int accumulators(const KernelConfigForward& c) { return c.BLOCK_M * c.BLOCK_N / (128 * consumers_of_tile(c)); }
 
+/// Slots for rows on their way to the workspace, and mbarriers (templates/mainloop/row_copier.cuh).
+int copier_bytes(const Problem& p) {
+  const int row = p.K * element_bytes(p.dtype);
+  const int slots = std::clamp(32 * 1024 / row, 2, 8);
+  constexpr int rows_ready = 8 * 8;
+  return slots * (row + 8) + rows_ready;
+}
+
 int stage_bytes(const Problem& p, const KernelConfigForward& c) {
   return (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * element_bytes(p.dtype);
 }
@@ -32,7 +40,7 @@ std::optional<std::string> reject_roles(const Problem& p, const KernelConfigForw
   if (c.schedule == Schedule::ping_pong && consumers(c) != 2) {
     return fmt::format("ping_pong needs two consumer warpgroups: warps = 12, not {}", c.warps);
   }
-  if (c.gather == Gather::in_kernel && !p.permute_x) {
+  if (c.gather != Gather::dispatch && !p.permute_x) {
     return std::string("without permute_x there is nothing to gather: gather is dispatch then, which does nothing");
   }
   if (c.cluster > 1) {
@@ -90,12 +98,15 @@ int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
   // Ping-pong consumers share a staging buffer, cooperative ones have one each for the rows that they store.
   const int rows_stored = c.schedule == Schedule::cooperative && c.mma_m == MmaM::weights ? consumers(c) * c.BLOCK_M : c.BLOCK_M;
   const int staging = rows_stored * swizzle_columns * element_bytes(p.dtype);
-  const int row_tables = (p.permute_y || p.fuse_mul_pre ? 2 * c.BLOCK_M * 8 : 0) + 32;
+  // Two tables with barriers: slots, and scales where rows are scaled.
+  const int row_bytes = (p.permute_y || p.fuse_mul_pre ? 4 : 0) + (p.fuse_mul_post || p.fuse_mul_pre ? 4 : 0);
+  const int row_tables = 2 * row_bytes * c.BLOCK_M + 2 * 16;
   const int gathered = p.permute_x && c.gather == Gather::in_kernel ? 4 * c.BLOCK_M : 0;
+  const int copier = p.permute_x && c.gather == Gather::copy_ahead ? copier_bytes(p) : 0;
   const int prefix_sums = round_up(8 * (p.E + 1), 16);
   constexpr int tile_slots = 64 + 64;
   const int barriers = 16 * c.stages + 32;
-  return c.stages * stage_bytes(p, c) + staging + row_tables + gathered + prefix_sums + tile_slots + barriers;
+  return c.stages * stage_bytes(p, c) + staging + row_tables + gathered + prefix_sums + tile_slots + barriers + copier;
 }
 
 int register_estimate(const KernelConfigForward& c) { return accumulators(c) + registers_beside; }

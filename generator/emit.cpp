@@ -79,6 +79,10 @@ bool dispatches(const Problem& p, const KernelConfigForward& c) {
   return c.family == Family::sm90 && p.permute_x && c.gather == Gather::dispatch;
 }
 
+bool copies_rows(const Problem& p, const KernelConfigForward& c) {
+  return c.family == Family::sm90 && p.permute_x && c.gather != Gather::in_kernel;
+}
+
 std::string emit_forward(const Problem& p, const KernelConfigForward& c, WeightLayout layout) {
   validate(p);
   if (const auto reason = reject(p, c))

@@ -18,6 +18,9 @@ inline constexpr const char* dispatch_kernel_name = "moe_tune_dispatch";
 /// Whether the source has a kernel that copies rows to expert order, to be launched before the forward kernel.
 bool dispatches(const Problem& problem, const KernelConfigForward& config);
 
+/// Whether rows are copied to expert order, into workspace: by that kernel, or by the forward kernel itself.
+bool copies_rows(const Problem& problem, const KernelConfigForward& config);
+
 /// How the rows of one expert's weight lie: the kernel's inner loop has no address arithmetic when the distance is known. For
 /// kernels of sm90 the tensor map carries it: they serve both.
 enum class WeightLayout {

@@ -29,6 +29,8 @@ constexpr double dram_latency_us = 0.85;    // loaded
 constexpr double supply_half = 0.15;        // supply, in units of rate times latency, at which half the rate is reached
 constexpr double dispatch_gb_per_s = 3900;  // on a device that reads 4420
 constexpr double dispatch_reads = 4420;
+constexpr double copy_ahead_shows = 0.55;  // of a dispatch's time, where tiles hide the rest
+constexpr double copy_ahead_us = 8;        // before the first tiles have their rows
 constexpr double launch_us = 3.0;
 constexpr double pipeline_us = 1.2;  // barriers, tensor maps, the first stages
 constexpr double both_bound = 0.1;   // of the lesser of compute and memory shows
@@ -52,7 +54,7 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
   // A dense kernel sustains less than the instruction's rate: the clock falls under load.
   const double sustained_per_clk = d.wgmma_tflops * 1e12 / 2 / (d.sm_count * d.clock_ghz * 1e9);
   const double step = std::max(64.0 * n_side * 16 / mma_per_clk, a_operand_clk + b_operand_clk * n_side);
-  const double gather = c.gather == Gather::dispatch ? 1 : c.BLOCK_M >= many_rows ? in_kernel_gather : in_kernel_gather_small;
+  const double gather = c.gather != Gather::in_kernel ? 1 : c.BLOCK_M >= many_rows ? in_kernel_gather : in_kernel_gather_small;
   const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk * gather;
   const int loaded_rows = round_up(rows, std::min(c.BLOCK_M, 32));
   const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
@@ -97,9 +99,11 @@ Tiles tiles_of(const Problem& p, const KernelConfigForward& c, std::span<const i
   return tiles;
 }
 
-double dispatch_us(const Problem& p, double rows, const DeviceDescription& d) {
+/// What it costs to copy rows to expert order.
+double copies_us(const Problem& p, const KernelConfigForward& c, double rows, const DeviceDescription& d) {
   const double bytes = element_bytes(p.dtype) * (std::ceil(rows / p.top_k) + rows) * p.K;
-  return launch_us + bytes / (dispatch_gb_per_s / dispatch_reads * d.dram_gb_per_s * 1e3);
+  const double us = bytes / (dispatch_gb_per_s / dispatch_reads * d.dram_gb_per_s * 1e3);
+  return c.gather == Gather::dispatch ? launch_us + us : copy_ahead_us + copy_ahead_shows * us;
 }
 
 }  // namespace
@@ -131,13 +135,13 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   const double supply = in_flight / (dram_rate * dram_latency_us);
   const double rate = dram_rate * supply / (supply + supply_half);
   Problem gemm = p;
-  const bool dispatched = dispatches(p, c);
-  if (dispatched) gemm.permute_x = false;  // it reads the copies
+  const bool copied = copies_rows(p, c);
+  if (copied) gemm.permute_x = false;  // it reads the copies
   const double tail = out.waves < 1 ? 1 : std::min(std::ceil(out.waves) / out.waves, 1.25);
   const double uneven = c.tile_source == TileSource::queue ? 0.15 : 0.4;
   out.memory = minimum_bytes(gemm, m_sizes) / rate * (1 + uneven * (tail - 1)) * order;
 
-  out.fixed = launch_us + pipeline_us + (dispatched ? dispatch_us(p, rows, d) : 0);
+  out.fixed = launch_us + pipeline_us + (copied ? copies_us(p, c, rows, d) : 0);
   out.total = std::max(out.compute, out.memory) + both_bound * std::min(out.compute, out.memory) + out.fixed;
   return out;
 }

@@ -48,7 +48,9 @@ class StagedRows {
       const int column = tile.n / 2;
       if constexpr (Problem::keep_pre_activation) {
         store_blocks<blocks>(acc, tile, table, args_.pre_activation, Problem::N, [&](int block) {
-          return column + (block < blocks / 2 ? block * 64 : Problem::N / 2 + (block - blocks / 2) * 64);
+          if (block >= blocks / 2) return Problem::N / 2 + column + (block - blocks / 2) * 64;
+          // Past the gate's last columns come up's first: the tiles that have them as such store them.
+          return column + block * 64 < Problem::N / 2 ? column + block * 64 : Problem::N;
         });
       }
       activate(acc);

@@ -151,9 +151,8 @@ class ForwardSm90 {
     ptx::named_barrier<prefix_barrier, 64>();
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed))
-      copier.copy_until(args, tiles.end_row(tile.expert) + Copier::ahead_rows);
-    copier.copy_until(args, tiles.rows());
+    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
+    copier.copy_past(args, tiles.rows());
   }
 
   static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {

@@ -35,12 +35,11 @@ class RowCopier {
                                                              : 2;
   static constexpr int ahead = slots / 2;  // loads before stores
   static constexpr int piece_rows = copied_piece_rows;
+  /// Rows that are copied ahead of a tile's expert: 16 MiB, a quarter of an H200's L2.
+  static constexpr int ahead_rows = static_cast<int>((16 << 20) / row_bytes);
 
  public:
   static constexpr u32 bytes = slots * (row_bytes + 8);
-
-  /// Rows that are copied ahead of a tile's expert.
-  static constexpr int ahead_rows = static_cast<int>((16 << 20) / row_bytes);
 
   /// `rows`: of all experts.
   MOE_DEVICE RowCopier(u32 shared_address, int rows) : base_(shared_address), rows_(rows) {}
@@ -50,8 +49,9 @@ class RowCopier {
     for (u32 slot = 0; slot < slots; ++slot) ptx::mbarrier_init(landed(slot), 1);
   }
 
-  /// Copies pieces until all rows before `limit` are taken.
-  MOE_DEVICE void copy_until(const abi::ForwardSm90Args& args, int limit) {
+  /// Copies pieces until all rows up to ahead_rows after `row` are taken.
+  MOE_DEVICE void copy_past(const abi::ForwardSm90Args& args, int row) {
+    const int limit = row < rows_ - ahead_rows ? row + ahead_rows : rows_;
     while (static_cast<int>(peek(args)) * piece_rows < limit) {
       const int first = next_piece(args) * piece_rows;
       if (first >= rows_) return;

@@ -47,8 +47,9 @@ enum class TileSource {
 
 /// How an sm90 kernel gets the rows of x that permute_x asks for.
 enum class Gather {
-  dispatch,   ///< a kernel before it copies them to expert order, into workspace
-  in_kernel,  ///< producer warps load them where they lie
+  dispatch,    ///< a kernel before it copies them to expert order, into workspace
+  in_kernel,   ///< producer warps load them where they lie
+  copy_ahead,  ///< a warp of every block copies those of coming tiles to expert order, into workspace
 };
 
 /// Configuration of a forward grouped GEMM. BLOCK_M tiles the rows, BLOCK_N the output columns, BLOCK_K the reduction.

@@ -118,8 +118,8 @@ TEST_CASE("A value outside its family's space is refused with those that are in 
   config.warps = 8;
   config.warps_m = 1;
   CHECK_FALSE(reject_field_values(config));
-  config.gather = static_cast<Gather>(2);
-  CHECK(reject_field_values(config) == "gather = 2 is not one of dispatch, in_kernel in family sm90");
+  config.gather = static_cast<Gather>(3);
+  CHECK(reject_field_values(config) == "gather = 3 is not one of dispatch, in_kernel, copy_ahead in family sm90");
   config.family = static_cast<Family>(7);
   CHECK(reject_field_values(config) == "family = 7 is not one of sm80, sm90");
 }

@@ -78,11 +78,18 @@ int shared_by_parts(const Problem& p, const KernelConfigForward& c) {
   }
   for (int buffer = 0; buffer < sharing; ++buffer) bytes += store_rows * 64 * 2;
   for (int table = 0; table < 2; ++table) {
-    if (p.permute_y || p.fuse_mul_pre) bytes += c.BLOCK_M * (4 + 4);
-    bytes += 8 + 8;  // full and empty
+    if (p.permute_y || p.fuse_mul_pre) bytes += c.BLOCK_M * 4;      // slots
+    if (p.fuse_mul_post || p.fuse_mul_pre) bytes += c.BLOCK_M * 4;  // scales
+    bytes += 8 + 8;                                                 // full and empty
   }
   bytes += 2 * (8 + 8);  // turns of two consumers, of two kinds
   if (c.gather == Gather::in_kernel) bytes += c.BLOCK_M * 4;
+  if (c.gather == Gather::copy_ahead) {
+    int slots = 2;
+    while (slots < 8 && (slots + 1) * p.K * 2 <= 32 * 1024) ++slots;
+    for (int slot = 0; slot < slots; ++slot) bytes += p.K * 2 + 8;
+    bytes += 8 * 8;  // rows of the next tiles
+  }
   bytes += ((p.E + 1) * 4 * 2 + 15) / 16 * 16;
   return bytes + 4 * 16 + 4 * (8 + 8);  // tile slots and their barriers
 }
@@ -123,8 +130,11 @@ TEST_CASE("sm90: threads, registers and shared memory of a block, by hand") {
   // 4 stages, staging of 192 x 64, prefix sums of 129, slots with barriers, ring barriers, turns, barriers of the row tables
   CHECK(shared_memory_bytes(up(), large) == 163840 + 24576 + 1040 + 128 + 64 + 32 + 32);
   CHECK(shared_memory_bytes(swiglu(), large) == shared_memory_bytes(up(), large));
-  // and slots and weights of 192 rows for two tiles
-  CHECK(shared_memory_bytes(test::qwen3_down(), large) == shared_memory_bytes(up(), large) + 2 * 192 * 8);
+  // and slots, perhaps scales, of 192 rows for two tiles
+  CHECK(shared_memory_bytes(test::qwen3_down(), large) == shared_memory_bytes(up(), large) + 2 * 192 * 4);
+  Problem scaled = test::qwen3_down();
+  scaled.fuse_mul_post = true;
+  CHECK(shared_memory_bytes(scaled, large) == shared_memory_bytes(up(), large) + 2 * 192 * 8);
   const KernelConfigForward small = parse_config("sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
   CHECK(threads_per_block(small) == 256);
   CHECK(register_estimate(up(), small) == 8 + 40);
@@ -152,7 +162,7 @@ TEST_CASE("sm90: every accepted config is one that the kernel can be, whatever i
                         m_side % (64 * sharing) == 0 && (swapped ? c.BLOCK_M : c.BLOCK_N) % 16 == 0 && accumulators <= 192 &&
                         (!problem.fuse_swiglu || c.BLOCK_N / 2 % 64 == 0) &&
                         (!problem.fuse_swiglu || !swapped || c.BLOCK_N / sharing % 128 == 0) &&
-                        (c.cluster == 1 || (c.ctas_per_sm == 1 && c.gather == Gather::dispatch &&
+                        (c.cluster == 1 || (c.ctas_per_sm == 1 && c.gather != Gather::in_kernel &&
                                             (problem.N + c.BLOCK_N - 1) / c.BLOCK_N % 2 == 0)) &&
                         (c.gather == Gather::dispatch || problem.permute_x) && shared == shared_memory_bytes(problem, c) &&
                         shared <= device.shared_per_block && c.ctas_per_sm * (shared + 1024) <= device.shared_per_sm &&
