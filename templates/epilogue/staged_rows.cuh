@@ -179,7 +179,7 @@ class StagedRows {
       for (int start = 0; start < N / 8; start += batch) {
         float scales[batch][2];
         MOE_UNROLL
-        for (int i = 0; i < batch * 2; ++i)
+        for (int i = 0; i < batch * 2 && start + i / 2 < N / 8; ++i)
           scales[i / 2][i % 2] = post_scale(table, (start + i / 2) * 8 + lane() % 4 * 2 + i % 2);
         MOE_UNROLL
         for (int j = start; j < start + batch && j < N / 8; j += 2) {

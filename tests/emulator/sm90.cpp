@@ -1,0 +1,143 @@
+// Kernels of the sm90 family: every role, schedule and operand order, on every op and fusion and ragged rows of every kind.
+#include <algorithm>
+#include <vector>
+
+#include "tests/emulator/check_forward.hpp"
+#include "tests/support/ragged_cases.hpp"
+#include "tests/support/sm90_configs.hpp"
+
+using namespace moe_tune;
+using namespace moe_tune::test;
+
+namespace {
+
+/// Tails in every dimension; an even number of tiles of 128 columns, for clusters.
+const Problem plain = {.E = 5, .N = 240, .K = 200, .top_k = 2};
+
+void check_problem(const Problem& problem) {
+  const std::vector<KernelConfigForward> configs = sm90_configs(problem);
+  REQUIRE(configs.size() >= 6);
+  for (const KernelConfigForward& config : configs) {
+    const emulator::ForwardKernel kernel(problem, config);
+    // One schedule a call: every kind comes up twice.
+    std::uint64_t seed = 0;
+    for (CaseSpec spec : ragged_cases(problem, config.BLOCK_M)) {
+      spec.w_row_padding = seed % 4 == 3 ? 16 : 0;  // tensor maps carry strides
+      check_forward(spec, kernel, 1, seed++);
+    }
+  }
+}
+
+Problem gathering() {
+  Problem problem = plain;
+  problem.permute_x = true;
+  return problem;
+}
+
+}  // namespace
+
+TEST_CASE("emulator: sm90 without permutation, bf16") { check_problem(plain); }
+
+TEST_CASE("emulator: sm90 with permute_x, fp16") {
+  Problem problem = gathering();
+  problem.dtype = DType::fp16;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with permute_x and fuse_mul_pre") {
+  Problem problem = gathering();
+  problem.fuse_mul_pre = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with permute_y and fuse_mul_post") {
+  Problem problem = plain;
+  problem.gemm = Gemm::down;
+  problem.permute_y = problem.fuse_mul_post = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with permute_y, fp16") {
+  Problem problem = plain;
+  problem.gemm = Gemm::down;
+  problem.dtype = DType::fp16;
+  problem.permute_y = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with fuse_swiglu") {
+  Problem problem = gathering();
+  problem.fuse_swiglu = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with fuse_swiglu that keeps the pre-activation, and fuse_mul_pre") {
+  Problem problem = gathering();
+  problem.N = 384;
+  problem.fuse_mul_pre = problem.fuse_swiglu = problem.keep_pre_activation = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90 with fuse_swiglu and no permutation, fp16") {
+  Problem problem = plain;
+  problem.dtype = DType::fp16;
+  problem.N = 512;
+  problem.fuse_swiglu = problem.keep_pre_activation = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: sm90, the smallest sizes") {
+  for (const Problem& problem : {Problem{.E = 1, .N = 8, .K = 8, .top_k = 1}, Problem{.E = 1, .N = 8, .K = 256, .top_k = 1},
+                                 Problem{.E = 65, .N = 72, .K = 8, .top_k = 3, .permute_x = true}}) {
+    const std::vector<KernelConfigForward> configs = sm90_configs(problem);
+    REQUIRE_FALSE(configs.empty());
+    for (const KernelConfigForward& config : configs) {
+      check_forward(routed_case(problem, 9, {}), emulator::ForwardKernel(problem, config), 2);
+    }
+  }
+}
+
+TEST_CASE("emulator: sm90 reports bad slots and sizes and skips them") {
+  for (const int kind : {0, 1, 2}) {
+    Problem problem = plain;
+    problem.permute_x = problem.fuse_mul_pre = kind < 2;
+    problem.fuse_swiglu = kind == 1;
+    problem.permute_y = problem.fuse_mul_post = kind == 2;
+    for (const KernelConfigForward& config : sm90_configs(problem)) {
+      const emulator::ForwardKernel kernel(problem, config);
+      CaseSpec spec = routed_case(problem, 19, {});
+      spec.gather_indices_64 = true;
+      for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{spec.M()}, std::int64_t{1} << 32}) {
+        CaseSpec bad_slot = spec;
+        bad_slot.gather_indices[7] = bad;
+        check_forward(bad_slot, kernel, 1);
+      }
+      CaseSpec negative = spec;
+      negative.m_sizes[1] = -3;
+      check_forward(negative, kernel, 1);
+      CaseSpec too_many = spec;
+      too_many.m_sizes[2] = spec.M();
+      check_forward(too_many, kernel, 1);
+    }
+  }
+}
+
+TEST_CASE("emulator: sm90, NaN stays with its row") {
+  const Problem problem = plain;
+  for (const KernelConfigForward& config : sm90_configs(problem)) {
+    INFO(to_string(config));
+    const emulator::ForwardKernel kernel(problem, config);
+    emulator::ForwardCase forward(routed_case(problem, 23, {}));
+    forward.run(kernel, 0);
+    const std::vector<std::uint16_t> before = forward.y();
+    forward.set_x_row(11, 0x7fc0);
+    forward.run(kernel, 0);
+    const std::vector<std::uint16_t> after = forward.y();
+    for (int row = 0; row < forward.spec().M(); ++row) {
+      const bool same =
+          std::equal(before.begin() + row * problem.N, before.begin() + (row + 1) * problem.N, after.begin() + row * problem.N);
+      CHECK(same == (row != 11));
+    }
+    CHECK((after[11 * static_cast<std::size_t>(problem.N)] & 0x7fff) > 0x7f80);
+  }
+}
