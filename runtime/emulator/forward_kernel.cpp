@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "generator/constraints.hpp"
@@ -57,10 +58,15 @@ void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& arg
   launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
   if (config_.family == Family::sm80) {
     emulator::run(memory, launch, kernel_, forward_kernel_name, args);
-  } else {
-    emulator::run(memory, launch, kernel_, forward_kernel_name,
-                  forward_sm90_args(problem_, config_, args, resources, encode_emulated));
+    return;
   }
+  const abi::ForwardSm90Args with_maps = forward_sm90_args(problem_, config_, args, resources, encode_emulated);
+  if (const std::size_t words = copied_words(problem_, config_, args.M); words > 0) {
+    const auto address = reinterpret_cast<std::uint64_t>(with_maps.copied);
+    const Allocation& workspace = *memory.find(address);
+    std::memset(workspace.data + (address - workspace.address), 0, words * sizeof(unsigned));
+  }
+  emulator::run(memory, launch, kernel_, forward_kernel_name, with_maps);
 }
 
 ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
@@ -85,7 +91,8 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   }
   y_ = allocate_output("y", output_columns(p), spec_.y_padding);
   if (p.keep_pre_activation) pre_activation_ = allocate_output("pre_activation", p.N, spec_.pre_activation_padding);
-  workspace_ = &memory_.allocate("workspace", p.permute_x ? bytes(M * p.K) : 0, Use::read_write);
+  workspace_ = &memory_.allocate("workspace", p.permute_x ? bytes(M * p.K) + static_cast<std::size_t>(most_copied_bytes(M)) : 0,
+                                 Use::read_write);
   queue_ = &memory_.allocate("queue", sizeof(unsigned), Use::read_write);
   status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
   Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);

@@ -65,7 +65,7 @@ std::int64_t ForwardKernel::most_tiles(int M) const {
 void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResources& resources, CUstream stream,
                            int max_sms) const {
   if (args.M == 0) return;
-  if (dispatch_ != nullptr && resources.workspace == nullptr) {
+  if (copies_rows(problem_, config_) && resources.workspace == nullptr) {
     throw UsageError(fmt::format("{} needs {} bytes of workspace and got none", to_string(config_), workspace_bytes(args.M)));
   }
   if (needs_queue() && resources.queue == nullptr) {
@@ -94,6 +94,9 @@ void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResourc
     with_maps = forward_sm90_args(problem_, config_, args, resources, encode_tensor_map);
     parameters[0] = &with_maps;
     if (dispatch_ != nullptr) launch_dispatch(args, resources.workspace, stream, max_sms);
+    if (const std::size_t words = copied_words(problem_, config_, args.M); words > 0) {
+      driver().cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(with_maps.copied), 0, words, stream);
+    }
   }
   driver().cuLaunchKernelEx(&launch, function_, parameters, nullptr);
 }

@@ -9,10 +9,15 @@ namespace moe_tune {
 
 namespace {
 
-constexpr int box_columns = 64;  // 128 bytes, the swizzle's width
+constexpr int box_columns = 64;        // 128 bytes, the swizzle's width
+constexpr int copied_piece_rows = 32;  // templates/mainloop/row_copier.cuh
 
 /// Of `rows` rows of tokens or outputs, those that one box has: a tile with few rows moves few.
 std::uint32_t box_rows(int rows) { return rows % 32 == 0 ? 32 : 16; }
+
+std::size_t copied_rows_bytes(const Problem& p, std::int64_t M) {
+  return static_cast<std::size_t>(M * p.K * element_bytes(p.dtype));
+}
 
 std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t>(value); }
 
@@ -64,14 +69,20 @@ TensorMapDescription stored_windows(const Problem& p, const void* tensor, int co
 
 }  // namespace
 
+std::size_t copied_words(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
+  const bool copied = copies_rows(p, c) && c.gather == Gather::copy_ahead;
+  return copied ? static_cast<std::size_t>(1 + (M + copied_piece_rows - 1) / copied_piece_rows) : 0;
+}
+
 std::size_t workspace_bytes(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
-  return dispatches(p, c) ? static_cast<std::size_t>(M * p.K * element_bytes(p.dtype)) : 0;
+  if (!copies_rows(p, c)) return 0;
+  return copied_rows_bytes(p, M) + copied_words(p, c, M) * sizeof(unsigned);
 }
 
 ForwardMaps forward_maps(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args,
                          const LaunchResources& resources) {
   ForwardMaps maps;
-  if (dispatches(p, c)) {
+  if (copies_rows(p, c)) {
     maps.x = loaded_rows(p, c, resources.workspace, std::int64_t{p.K} * element_bytes(p.dtype), args.M);
   } else if (!p.permute_x) {
     maps.x = loaded_rows(p, c, args.x, args.x_row_bytes, args.M);
@@ -92,6 +103,10 @@ abi::ForwardSm90Args forward_sm90_args(const Problem& p, const KernelConfigForwa
   abi::ForwardSm90Args result{};
   result.gemm = args;
   result.queue = resources.queue;
+  if (copied_words(p, c, args.M) > 0) {
+    result.rows = resources.workspace;
+    result.copied = reinterpret_cast<unsigned*>(static_cast<std::byte*>(resources.workspace) + copied_rows_bytes(p, args.M));
+  }
   result.x = encoded(maps.x);
   result.w = encoded(maps.w);
   result.y = encoded(maps.y);

@@ -27,8 +27,15 @@ struct ForwardMaps {
   std::optional<TensorMapDescription> pre_activation;
 };
 
-/// Bytes of LaunchResources::workspace that a call with M rows needs: room for the rows of a dispatch, or none.
+/// Bytes of LaunchResources::workspace that a call with M rows needs: the rows in expert order, where they are copied to it, and
+/// then copied_words().
 std::size_t workspace_bytes(const Problem& problem, const KernelConfigForward& config, std::int64_t M);
+
+/// Words of abi::ForwardSm90Args::copied, which are set to 0 before a launch; none without Gather::copy_ahead.
+std::size_t copied_words(const Problem& problem, const KernelConfigForward& config, std::int64_t M);
+
+/// At most the bytes of copied_words().
+constexpr std::int64_t most_copied_bytes(std::int64_t M) { return 4 * (M / 32 + 2); }
 
 /// Blocks of the dispatch kernel that an SM holds, and the dynamic shared memory of one: prefix sums of rows and tiles.
 inline constexpr int dispatch_blocks_per_sm = 2;

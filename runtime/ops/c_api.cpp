@@ -145,7 +145,7 @@ KernelConfigForward convert(const moe_tune_config_forward& given) {
   config.schedule = enum_of("ping_pong", c.ping_pong, Schedule::ping_pong);
   config.cluster = c.cluster == 0 ? 1 : c.cluster;
   config.tile_source = enum_of("queue", c.queue, TileSource::queue);
-  config.gather = enum_of("in_kernel", c.in_kernel, Gather::in_kernel);
+  config.gather = enum_of("gather", c.gather, Gather::copy_ahead);
   return config;
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/tune/workload.hpp"
 
 #include "generator/support/checked.hpp"
+#include "runtime/launch/forward_maps.hpp"
 
 namespace moe_tune {
 
@@ -22,7 +23,10 @@ WorkloadBytes workload_bytes(const Problem& p, int tokens, std::int64_t l2_bytes
     bytes.pre_activation = checked_mul(products, element, "bytes of pre_activation");
     bytes.pre_activation_reference = checked_mul(products, sizeof(float), "bytes of the reference");
   }
-  if (p.permute_x) bytes.workspace = checked_mul(checked_mul(rows, p.K, "elements of workspace"), element, "bytes of workspace");
+  if (p.permute_x) {
+    bytes.workspace = checked_mul(checked_mul(rows, p.K, "elements of workspace"), element, "bytes of workspace");
+    bytes.workspace += most_copied_bytes(rows);
+  }
   const bool scaled = p.fuse_mul_post || p.fuse_mul_pre;
   bytes.routing = (p.E + rows) * static_cast<std::int64_t>(sizeof(int)) + (scaled ? rows * element : 0);
   // Twice the L2, so that whatever the replacement policy keeps of the first half goes in the second.

@@ -36,7 +36,7 @@ struct WorkloadBytes {
   std::int64_t reference = 0;                 ///< the same in float32
   std::int64_t pre_activation = 0;            ///< (M, N) when it is kept
   std::int64_t pre_activation_reference = 0;  ///< the same in float32
-  std::int64_t workspace = 0;                 ///< (M, K) with permute_x: what a kernel may dispatch to
+  std::int64_t workspace = 0;                 ///< (M, K) with permute_x, and flags: where a kernel may copy rows
   std::int64_t routing = 0;                   ///< m_sizes, gather_indices, topk_weights
   std::int64_t flush = 0;                     ///< read before every sample to evict the L2
 

@@ -125,7 +125,7 @@ class ForwardSm90 {
   static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tiles::prepare(args.gemm, shared + prefix_offset);
     ptx::warp_barrier();
-    if constexpr (copies) ptx::named_barrier_arrive<prefix_barrier, 64>();
+    if constexpr (copies) ptx::named_barrier_arrive<prefix_barrier, 96>();
     feed.feed(Tiles(shared + prefix_offset), args.queue);
   }
 
@@ -148,7 +148,7 @@ class ForwardSm90 {
   }
 
   static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    ptx::named_barrier<prefix_barrier, 64>();
+    ptx::named_barrier<prefix_barrier, 96>();
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
@@ -158,8 +158,13 @@ class ForwardSm90 {
   static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tables tables(shared + row_table_offset);
     RowsReady ready(shared + ready_offset);
+    int rows = 0;
+    if constexpr (copies) {
+      ptx::named_barrier<prefix_barrier, 96>();
+      rows = Tiles(shared + prefix_offset).rows();
+    }
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
-      if constexpr (copies) ready.announce(args, tile);
+      if constexpr (copies) ready.announce(args, tile, rows);
       if constexpr (Tables::needed) tables.fill(args.gemm, tile);
     }
   }

@@ -35,8 +35,8 @@ class RowCopier {
                                                              : 2;
   static constexpr int ahead = slots / 2;  // loads before stores
   static constexpr int piece_rows = copied_piece_rows;
-  /// Rows that are copied ahead of a tile's expert: 16 MiB, a quarter of an H200's L2.
-  static constexpr int ahead_rows = static_cast<int>((16 << 20) / row_bytes);
+  /// Rows that are copied ahead of a tile's expert: 16 MiB, a quarter of an H200's L2, and what boxes read behind a tile.
+  static constexpr int ahead_rows = static_cast<int>((16 << 20) / row_bytes) + 2 * piece_rows;
 
  public:
   static constexpr u32 bytes = slots * (row_bytes + 8);
@@ -136,9 +136,11 @@ class RowsReady {
     for (u32 i = 0; i < tiles; ++i) ptx::mbarrier_init(base_ + i * 8, 32);
   }
 
-  /// Waits for the rows of the next tile and passes it on. By a warp.
-  MOE_DEVICE void announce(const abi::ForwardSm90Args& args, const Tile& tile) {
-    const int last = (tile.row + tile.rows - 1) / copied_piece_rows;
+  /// Waits for what the boxes of the next tile read, which is more than its rows, and passes it on. By a warp; `rows`: of all
+  /// experts.
+  MOE_DEVICE void announce(const abi::ForwardSm90Args& args, const Tile& tile, int rows) {
+    const int end = tile.row + (tile.rows + copied_piece_rows - 1) / copied_piece_rows * copied_piece_rows;
+    const int last = ((end < rows ? end : rows) - 1) / copied_piece_rows;
     for (int piece = tile.row / copied_piece_rows + static_cast<int>(ptx::lane_index()); piece <= last; piece += 32) {
       while (ptx::load_acquire_gpu(args.copied + 1 + piece) == 0) {
       }

@@ -42,7 +42,7 @@ typedef struct {
   int32_t ping_pong; /* schedule: 0 = cooperative, 1 = ping_pong */
   int32_t cluster;   /* 0 counts as 1 */
   int32_t queue;     /* tile_source: 0 = static_order, 1 = queue */
-  int32_t in_kernel; /* gather: 0 = dispatch, 1 = in_kernel */
+  int32_t gather;    /* 0 = dispatch, 1 = in_kernel, 2 = copy_ahead */
 } moe_tune_config_forward;
 
 /* Y[dst(r), :] = X[src(r), :] . W[e]^T for the rows r of every expert e; expert e owns m_sizes[e] consecutive sorted rows, and

@@ -45,7 +45,7 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   w_ = random_tensor(p.E * w_stride(), p.dtype, 1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000);
   y_ = allocate_output(output_columns(p), spec_.y_padding);
   if (p.keep_pre_activation) pre_activation_ = allocate_output(p.N, spec_.pre_activation_padding);
-  workspace_ = DeviceBuffer(p.permute_x ? std::max<std::size_t>(std::size_t(spec_.M()) * p.K * 2, 16) : 0);
+  workspace_ = DeviceBuffer(p.permute_x ? std::size_t(spec_.M()) * p.K * 2 + most_copied_bytes(spec_.M()) : 0);
   queue_ = DeviceBuffer(sizeof(unsigned));
   queue_.fill(0);
   m_sizes_ = upload_integers(spec_.m_sizes, spec_.m_sizes_64);

@@ -55,7 +55,7 @@ TEST_CASE("forward maps: every description is one that the driver takes") {
           CHECK(map->box[0] == 64);
         }
         CHECK(maps.w.has_value());
-        CHECK(maps.x.has_value() == (config.gather == Gather::dispatch));
+        CHECK(maps.x.has_value() == (config.gather != Gather::in_kernel));
         CHECK(maps.y.has_value() == (kind != 3));
         CHECK(maps.pre_activation.has_value() == (kind == 2));
       }
@@ -83,6 +83,13 @@ TEST_CASE("forward maps: tokens come from x in expert order, or from the workspa
 
   call.config.BLOCK_M = 16;
   CHECK(call.maps().x->box[1] == 16);
+  call.config.gather = Gather::copy_ahead;
+  CHECK(call.maps().x->address == workspace_address);
+  CHECK(workspace_bytes(call.problem, call.config, 70) == 70 * 400 + 4 * (1 + 3));  // a counter, and a flag for each 32 rows
+  const abi::ForwardSm90Args args = forward_sm90_args(call.problem, call.config, call.args, call.resources,
+                                                      [](const TensorMapDescription&) { return abi::TensorMap{}; });
+  CHECK(args.rows == reinterpret_cast<void*>(workspace_address));
+  CHECK(reinterpret_cast<std::uint64_t>(args.copied) == workspace_address + 70 * 400);
   call.config.gather = Gather::in_kernel;
   CHECK(workspace_bytes(call.problem, call.config, 70) == 0);
 }

@@ -121,6 +121,7 @@ const Mistake mistakes[] = {
     {"workspace has 2 dimensions", [](ForwardCall& c) { c.fused(), c.workspace.tensor.ndim = 2; }},
 
     {"config->family = 2 is out of range", [](ForwardCall& c) { c.args.config = &c.config, c.config.family = 2; }},
+    {"config->gather = 3 is out of range", [](ForwardCall& c) { c.args.config = &c.config, c.config.gather = 3; }},
     {"config->queue = -1 is out of range", [](ForwardCall& c) { c.args.config = &c.config, c.config.queue = -1; }},
     {"config->struct_size is 4", [](ForwardCall& c) { c.args.config = &c.config, c.config.struct_size = 4; }},
 };

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "moe_tune/error.hpp"
+#include "runtime/launch/forward_maps.hpp"
 
 using namespace moe_tune;
 
@@ -38,7 +39,7 @@ TEST_CASE("the bytes of every buffer are counted") {
 
   p.permute_x = true;
   CHECK(workload_bytes(p, 10, 1000).x == 10 * 32 * 2);
-  CHECK(workload_bytes(p, 10, 1000).workspace == 20 * 32 * 2);
+  CHECK(workload_bytes(p, 10, 1000).workspace == 20 * 32 * 2 + most_copied_bytes(20));
   p.fuse_mul_pre = p.fuse_swiglu = p.keep_pre_activation = true;
   const WorkloadBytes fused = workload_bytes(p, 10, 1000);
   CHECK(fused.y == 20 * 32 * 2);
@@ -46,7 +47,7 @@ TEST_CASE("the bytes of every buffer are counted") {
   CHECK(fused.pre_activation == 20 * 64 * 2);
   CHECK(fused.pre_activation_reference == 20 * 64 * 4);
   CHECK(fused.routing == (4 + 20) * 4 + 20 * 2);
-  CHECK(fused.total() == 16384 + 640 + 1280 + 2560 + 2560 + 5120 + 1280 + 136 + 2000);
+  CHECK(fused.total() == 16384 + 640 + 1280 + 2560 + 2560 + 5120 + 1288 + 136 + 2000);
   p.fuse_mul_pre = p.fuse_swiglu = p.keep_pre_activation = false;
   p.permute_x = false;
   p.fuse_mul_post = p.permute_y = true;
