@@ -1,5 +1,6 @@
 // The copies of a forward kernel of the sm90 family, from global memory to the ring: boxes of weights and of token rows by TMA,
-// or with Gather::in_kernel token rows one 16-byte chunk at a time by the threads of two warps. archs: sm_90a
+// or with Gather::in_kernel token rows one 16-byte chunk at a time by the threads of two warps.
+// archs: sm_90a
 //
 // In a cluster all blocks multiply the same token rows with different weights. The boxes of tokens are dealt out to the blocks;
 // each loads its boxes for all. So a block writes into the others' stages: it waits until the readers of all blocks are done with
