@@ -91,7 +91,11 @@ ForwardMaps forward_maps(const Problem& p, const KernelConfigForward& c, const a
   const int window = rows_of_consumer(c);
   if (!p.permute_y) maps.y = stored_windows(p, args.y, output_columns(p), args.y_row_bytes, window, args.M);
   if (p.keep_pre_activation) {
-    maps.pre_activation = stored_windows(p, args.pre_activation, p.N, args.pre_activation_row_bytes, window, args.M);
+    // A map of each half: the last box of gate columns must not reach into the first up columns.
+    const auto* gate = static_cast<const std::byte*>(args.pre_activation);
+    const std::byte* up = gate + std::ptrdiff_t{p.N / 2} * element_bytes(p.dtype);
+    maps.gate = stored_windows(p, gate, p.N / 2, args.pre_activation_row_bytes, window, args.M);
+    maps.up = stored_windows(p, up, p.N / 2, args.pre_activation_row_bytes, window, args.M);
   }
   return maps;
 }
@@ -110,7 +114,8 @@ abi::ForwardSm90Args forward_sm90_args(const Problem& p, const KernelConfigForwa
   result.x = encoded(maps.x);
   result.w = encoded(maps.w);
   result.y = encoded(maps.y);
-  result.pre_activation = encoded(maps.pre_activation);
+  result.gate = encoded(maps.gate);
+  result.up = encoded(maps.up);
   return result;
 }
 

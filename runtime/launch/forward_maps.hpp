@@ -24,7 +24,8 @@ struct ForwardMaps {
   std::optional<TensorMapDescription> x;
   std::optional<TensorMapDescription> w;
   std::optional<TensorMapDescription> y;
-  std::optional<TensorMapDescription> pre_activation;
+  std::optional<TensorMapDescription> gate;
+  std::optional<TensorMapDescription> up;
 };
 
 /// Bytes of LaunchResources::workspace that a call with M rows needs: the rows in expert order, where they are copied to it, and

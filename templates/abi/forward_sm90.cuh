@@ -22,9 +22,10 @@ struct alignas(64) ForwardSm90Args {
   // {K, M}: x in expert order, or the rows that a dispatch or a copier makes; boxes of 32 rows, of 16 where BLOCK_M is no
   // multiple of 32.
   TensorMap x;
-  TensorMap w;               // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
-  TensorMap y;               // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; as many rows as x
-  TensorMap pre_activation;  // the same of pre_activation
+  TensorMap w;     // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
+  TensorMap y;     // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; as many rows as x
+  TensorMap gate;  // the same of the halves of pre_activation
+  TensorMap up;
 };
 
 }  // namespace moe_tune::abi

@@ -47,16 +47,13 @@ class StagedRows {
     if constexpr (Problem::fuse_swiglu) {
       const int column = tile.n / 2;
       if constexpr (Problem::keep_pre_activation) {
-        store_blocks<blocks>(acc, tile, table, args_.pre_activation, Problem::N, [&](int block) {
-          if (block >= blocks / 2) return Problem::N / 2 + column + (block - blocks / 2) * 64;
-          // Past the gate's last columns come up's first: the tiles that have them as such store them.
-          return column + block * 64 < Problem::N / 2 ? column + block * 64 : Problem::N;
-        });
+        store_blocks<0, blocks / 2>(acc, tile, table, args_.gate, column);
+        store_blocks<blocks / 2, blocks / 2>(acc, tile, table, args_.up, column);
       }
       activate(acc);
-      store_blocks<blocks / 2>(acc, tile, table, args_.y, y_columns, [&](int block) { return column + block * 64; });
+      store_blocks<0, blocks / 2>(acc, tile, table, args_.y, column);
     } else {
-      store_blocks<blocks>(acc, tile, table, args_.y, y_columns, [&](int block) { return tile.n + block * 64; });
+      store_blocks<0, blocks>(acc, tile, table, args_.y, tile.n);
     }
     if constexpr (Table::needed) table.release();
     if constexpr (turns && Problem::permute_y) barrier();  // everybody has read the staging buffer
@@ -125,7 +122,7 @@ class StagedRows {
 
   static MOE_DEVICE float swiglu(float gate, float up) {
     constexpr float log2_e = 1.4426950408889634f;
-    return gate * up * ptx::reciprocal_approx(1.0f + ptx::exp2_approx(-log2_e * gate));
+    return gate * ptx::reciprocal_approx(1.0f + ptx::exp2_approx(-log2_e * gate)) * up;
   }
 
   /// Gate and up meet in one thread: silu(gate) * up takes the place of gate.
@@ -146,22 +143,22 @@ class StagedRows {
     }
   }
 
-  /// The first `Count` column blocks of the accumulators, block i to the columns from column_of(i) on.
-  template <int Count, int MBlocks, int N, class ColumnOf>
+  /// `Count` column blocks of the accumulators from `First` on, to the columns from `column` on.
+  template <int First, int Count, int MBlocks, int N>
   MOE_DEVICE void store_blocks(const Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, const Table& table,
-                               const abi::TensorMap& map, int columns, const ColumnOf& column_of) const {
+                               const abi::TensorMap& map, int column) const {
     MOE_UNROLL
-    for (int block = 0; block < Count; ++block) {
-      const int column = column_of(block);
+    for (int block = First; block < First + Count; ++block) {
       if (leads()) ptx::bulk_wait_read<0>();
       barrier();  // the block before has been read
       stage(acc, block, table);
       if constexpr (!Problem::permute_y) ptx::fence_async_shared();
       barrier();
+      const int first = column + (block - First) * 64;
       if constexpr (Problem::permute_y) {
-        scatter(tile, table, column);
-      } else if (leads() && column < columns) {
-        store_by_tma(tile, map, column);
+        scatter(tile, table, first);
+      } else if (leads() && first < y_columns) {
+        store_by_tma(tile, map, first);
       }
     }
   }

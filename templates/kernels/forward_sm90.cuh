@@ -215,15 +215,17 @@ class ForwardSm90 {
     return tile;
   }
 
-  /// A wide tile with few rows takes as long as its weights need to come in, whatever it multiplies.
+  // Sizes of the MMA's N side that code is made for: 16 apart. But a wide tile with few rows takes as long as its weights need to
+  // come in, whatever it multiplies: there fewer do, and compile faster.
   static constexpr int first_columns = Config::block_m < 128 ? 16 : 64;
+  static MOE_DEVICE constexpr int next_columns(int n) { return n + (n < 128 && Config::block_m >= 128 ? 32 : 16); }
 
-  /// Tokens are the MMA's N side: as many columns as there are rows, rounded up to 16.
+  /// Tokens are the N side: as many columns as there are rows, rounded up to the next size.
   template <int N, class Issued>
   static MOE_DEVICE void run_columns(Multiply& multiply, Epilogue& epilogue, const Tile& tile, u32 turn, const Issued& issued) {
     if constexpr (N < Config::block_m) {
       if (tile.rows > N) {
-        run_columns<N + 16>(multiply, epilogue, tile, turn, issued);
+        run_columns<next_columns(N)>(multiply, epilogue, tile, turn, issued);
         return;
       }
     }

@@ -46,7 +46,7 @@ TEST_CASE("forward maps: every description is one that the driver takes") {
       for (const KernelConfigForward& config : test::sm90_configs(call.problem)) {
         call.config = config;
         const ForwardMaps maps = call.maps();
-        for (const auto& map : {maps.x, maps.w, maps.y, maps.pre_activation}) {
+        for (const auto& map : {maps.x, maps.w, maps.y, maps.gate, maps.up}) {
           if (!map) continue;
           INFO(to_string(config));
           CHECK_NOTHROW(check(*map));
@@ -57,7 +57,8 @@ TEST_CASE("forward maps: every description is one that the driver takes") {
         CHECK(maps.w.has_value());
         CHECK(maps.x.has_value() == (config.gather != Gather::in_kernel));
         CHECK(maps.y.has_value() == (kind != 3));
-        CHECK(maps.pre_activation.has_value() == (kind == 2));
+        CHECK(maps.gate.has_value() == (kind == 2));
+        CHECK(maps.up.has_value() == (kind == 2));
       }
     }
   }
@@ -122,10 +123,13 @@ TEST_CASE("forward maps: outputs as windows by their end, as high as what a cons
   CHECK(y.strides[0] == 960);
   CHECK(y.strides[1] == 960);
   CHECK(y.box[1] == 32);
-  const TensorMapDescription kept = call.maps().pre_activation.value();
-  CHECK(kept.address == pre_address - 192 * 976);
-  CHECK(kept.dims[0] == 464);
-  CHECK(kept.strides[1] == 976);
+  const TensorMapDescription gate = call.maps().gate.value();
+  CHECK(gate.address == pre_address - 192 * 976);
+  CHECK(gate.dims[0] == 232);
+  CHECK(gate.strides[1] == 976);
+  const TensorMapDescription up = call.maps().up.value();
+  CHECK(up.address == gate.address + 464);
+  CHECK(up.dims == gate.dims);
 
   call.config = parse_config("sm90_128x256x64_tokens_coop_w12_s3_c1_x1_queue_mfast_dispatch");
   y = call.maps().y.value();
@@ -151,5 +155,6 @@ TEST_CASE("forward maps: the argument has what is described, and nothing where n
   CHECK(args.x.opaque[0] == x_address);
   CHECK(args.w.opaque[0] == w_address);
   CHECK(args.y.opaque[0] == 0);
-  CHECK(args.pre_activation.opaque[0] == 0);
+  CHECK(args.gate.opaque[0] == 0);
+  CHECK(args.up.opaque[0] == 0);
 }
