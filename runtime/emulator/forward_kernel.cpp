@@ -14,6 +14,7 @@
 #include "runtime/reference/half.hpp"
 #include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/random.hpp"
+#include "runtime/reference/routing_weights.hpp"
 
 namespace moe_tune::emulator {
 
@@ -97,15 +98,10 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
   Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);
   Allocation& gather_indices = upload_integers(memory_, "gather_indices", spec_.gather_indices, spec_.gather_indices_64);
-  Allocation& topk_weights =
-      memory_.allocate("topk_weights", static_cast<std::size_t>(M) * (spec_.topk_weights_f32 ? 4 : 2), Use::read_only);
-  if (spec_.topk_weights_f32) {
-    for (std::size_t i = 0; i < topk_weights.as<float>().size(); ++i) {
-      topk_weights.as<float>()[i] = 0.25f + 0.001f * static_cast<float>(i % 1009);
-    }
-  } else {
-    fill_random(topk_weights.as<std::uint16_t>().data(), 0, M, 1.0f, spec_.seed + 2000, p.dtype);
-  }
+  const auto slots = static_cast<std::size_t>(M);
+  Allocation& topk_weights = spec_.topk_weights_f32
+                                 ? memory_.upload<float>("topk_weights", routing_weights(slots))
+                                 : memory_.upload<std::uint16_t>("topk_weights", routing_weights(slots, p.dtype));
 
   args_.x = x.get();
   args_.w = w.get();

@@ -13,6 +13,7 @@
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/reference/pre_activation.hpp"
+#include "runtime/reference/routing_weights.hpp"
 #include "runtime/tune/statistics.hpp"
 
 namespace moe_tune {
@@ -84,8 +85,7 @@ void Workbench::set_up(const Workload& workload) {
   // Outputs of about unit size, as a layer's are.
   fill(b->w, static_cast<float>(1 / std::sqrt(static_cast<double>(p.K))), 2);
   if (p.fuse_mul_post || p.fuse_mul_pre) {
-    b->topk_weights = DeviceBuffer(static_cast<std::size_t>(rows * element_bytes(p.dtype)));
-    fill(b->topk_weights, 1.0f, 3);
+    b->topk_weights = upload<std::uint16_t>(routing_weights(static_cast<std::size_t>(rows), p.dtype));
   }
   b->flush.fill(0, stream);
   b->status.fill(0, stream);

@@ -13,7 +13,7 @@ struct Workload {
   Problem problem;
   int tokens = 1;          ///< T; rows M = T * top_k
   RoutingSpec routing;     ///< how the rows are spread over the experts
-  std::uint64_t seed = 1;  ///< of the random values of x, w and topk_weights
+  std::uint64_t seed = 1;  ///< of the random values of x and w
 };
 
 /// Most schedules of the emulated device that one verification may ask for.

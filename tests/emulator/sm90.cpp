@@ -86,6 +86,18 @@ TEST_CASE("emulator: sm90 with fuse_swiglu and no permutation, fp16") {
   check_problem(problem);
 }
 
+TEST_CASE("emulator: sm90 with fuse_swiglu and fuse_mul_pre, fp16, every routing weight") {
+  // Weights scale gate and up, so that outputs shrink with their square: fp16 still has to hold them.
+  Problem problem = gathering();
+  problem.dtype = DType::fp16;
+  problem.fuse_mul_pre = problem.fuse_swiglu = true;
+  const std::vector<KernelConfigForward> configs = sm90_configs(problem);
+  REQUIRE_FALSE(configs.empty());
+  CaseSpec spec = routed_case(problem, 505, {});
+  spec.topk_weights_f32 = false;
+  check_forward(spec, emulator::ForwardKernel(problem, configs.back()), 1);
+}
+
 TEST_CASE("emulator: sm90, the smallest sizes") {
   for (const Problem& problem : {Problem{.E = 1, .N = 8, .K = 8, .top_k = 1}, Problem{.E = 1, .N = 8, .K = 256, .top_k = 1},
                                  Problem{.E = 65, .N = 72, .K = 8, .top_k = 3, .permute_x = true}}) {

@@ -9,6 +9,7 @@
 #include "generator/support/checked.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/reference/pre_activation.hpp"
+#include "runtime/reference/routing_weights.hpp"
 
 namespace moe_tune::test {
 
@@ -50,14 +51,9 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   queue_.fill(0);
   m_sizes_ = upload_integers(spec_.m_sizes, spec_.m_sizes_64);
   gather_indices_ = upload_integers(spec_.gather_indices, spec_.gather_indices_64);
-  topk_weights_ = DeviceBuffer(std::max(spec_.M(), 8) * sizeof(float));
-  if (spec_.topk_weights_f32) {
-    std::vector<float> weights(std::max(spec_.M(), 8));
-    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.25f + 0.001f * static_cast<float>(i % 1009);
-    topk_weights_.upload(weights.data(), weights.size() * sizeof(float));
-  } else {
-    Gpu::get().utilities().fill_random(topk_weights_.address(), spec_.M(), p.dtype, 1.0f, spec_.seed + 2000, nullptr);
-  }
+  const auto slots = static_cast<std::size_t>(std::max(spec_.M(), 8));
+  topk_weights_ =
+      spec_.topk_weights_f32 ? upload<float>(routing_weights(slots)) : upload<std::uint16_t>(routing_weights(slots, p.dtype));
   status_ = DeviceBuffer(sizeof(unsigned));
 
   args_.x = x_.get();
