@@ -27,6 +27,7 @@ DeviceDescription describe_device(const DeviceInfo& info) {
     description.key.clear();
     const double scale = static_cast<double>(info.sm_count) / nearest.sm_count;
     description.mma_sync_tflops *= scale;
+    description.wgmma_tflops *= scale;
     description.dram_gb_per_s *= scale;
   }
   return description;
