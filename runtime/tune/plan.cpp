@@ -35,7 +35,6 @@ constexpr std::int64_t context_bytes = 512 * mib;          // CUDA context, modu
 constexpr std::int64_t compiler_host_bytes = 250 * mib;    // a worker with NVRTC compiling
 constexpr std::int64_t gpu_worker_host_bytes = 700 * mib;  // a worker with a CUDA context
 constexpr std::int64_t emulator_host_bytes = 200 * mib;    // a worker with the emulated device, beside weights
-constexpr std::int64_t emulated_experts = 2;               // that have weights there
 
 void check(const TuneOptions& options) {
   if (options.problems.empty()) throw UsageError("nothing to tune: no GEMM is given");
@@ -143,7 +142,7 @@ TunePlan make_plan(const TuneOptions& options) {
   }
   plan.device_available = options.target.free_bytes;
   const std::int64_t runner =
-      options.target.live ? gpu_worker_host_bytes : emulator_host_bytes + emulated_experts * weights_of_expert;
+      options.target.live ? gpu_worker_host_bytes : emulator_host_bytes + Place{}.experts * weights_of_expert;
   plan.host_bytes = options.jobs * compiler_host_bytes + runner + 2 * host_rows * static_cast<std::int64_t>(sizeof(int));
   plan.host_available = available_host_bytes();
   refuse_what_does_not_fit(options, plan);
