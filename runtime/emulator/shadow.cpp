@@ -24,6 +24,11 @@ constexpr std::array<const char*, 16> names = {"nothing",
                                                "st.async",
                                                "mbarrier operation"};
 
+/// Whether an access sees an earlier write only through a proxy fence.
+bool needs_fence(const Access& access, Touch write, Agent writer) {
+  return is_async(access.touch) && (!is_async(write) || writer < access.block_begin || writer >= access.block_end);
+}
+
 }  // namespace
 
 const char* to_string(Touch touch) { return names[static_cast<std::size_t>(touch)]; }
@@ -44,15 +49,6 @@ bool is_async(Touch touch) {
       return false;
   }
 }
-
-namespace {
-
-/// Whether an access sees an earlier write only through a proxy fence.
-bool needs_fence(const Access& access, Touch write, Agent writer) {
-  return is_async(access.touch) && (!is_async(write) || writer < access.block_begin || writer >= access.block_end);
-}
-
-}  // namespace
 
 std::optional<Conflict> Shadow::conflict_with_write(std::size_t cell, const Access& access) const {
   const Mark& write = cells_[cell].write;
