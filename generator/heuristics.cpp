@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "generator/config_space.hpp"
@@ -61,11 +62,25 @@ constexpr Rung sm90_rungs[] = {
     {24, streaming(16, 64, 8)},
     {48, streaming(32, 128, 4)},
     {96, multiplying(96, 128, 6)},
-    {any, multiplying(192, 128, 4)},
+    {any, multiplying(192, 128, 5)},
 };
 
-/// From this K on the traffic that a cluster saves is worth its synchronisation.
-constexpr int cluster_K = 4096;
+/// Where rows are gathered, up to as many per expert cooperative consumers do that themselves; from as many on, copying them
+/// ahead of their tiles is hidden.
+constexpr double gathering_rows = 96;
+constexpr double copying_rows = 256;
+constexpr KernelConfigForward gathering = {.family = Family::sm90,
+                                           .BLOCK_M = 128,
+                                           .BLOCK_N = 256,
+                                           .warps = 12,
+                                           .warps_m = 1,
+                                           .stages = 4,
+                                           .mma_m = MmaM::weights,
+                                           .tile_source = TileSource::queue,
+                                           .gather = Gather::in_kernel};
+
+/// Below as many tiles of 64 columns as blocks of an sm80 launch, its shorter way to the first byte counts.
+constexpr double few_tiles_per_sm = 4;
 
 template <std::size_t Count>
 const KernelConfigForward& choose(const Rung (&rungs)[Count], double rows_per_expert) {
@@ -89,15 +104,26 @@ std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigFo
   return std::nullopt;
 }
 
-std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
+KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
+  if (p.permute_x && rows_per_expert > 48 && rows_per_expert <= gathering_rows) return gathering;
   KernelConfigForward wanted = choose(sm90_rungs, rows_per_expert);
-  if (!p.permute_x) wanted.gather = Gather::dispatch;
+  if (!p.permute_x) {
+    wanted.gather = Gather::dispatch;
+  } else if (rows_per_expert >= copying_rows) {
+    wanted.gather = Gather::copy_ahead;
+  }
   // Gate and up columns come in pairs of 64.
   if (p.fuse_swiglu && wanted.BLOCK_N < 128) {
     wanted.BLOCK_N = 128;
     wanted.stages = streaming_pairs_stages;
   }
-  if (p.K >= cluster_K && wanted.ctas_per_sm == 1) {
+  return wanted;
+}
+
+std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
+  const KernelConfigForward wanted = wanted_sm90(p, rows_per_expert);
+  // Blocks that share token rows take less from the L2, which is what many rows wait for.
+  if (wanted.ctas_per_sm == 1 && wanted.gather != Gather::in_kernel) {
     KernelConfigForward cluster = wanted;
     cluster.cluster = 2;
     if (const auto config = fitted(p, cluster, device)) return config;
@@ -110,10 +136,12 @@ std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_pe
 KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
   const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
   const double rows_per_expert = rows / std::min<double>(p.E, rows);
-  if (runs_on(Family::sm90, device)) {
-    if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
-  }
   const KernelConfigForward& wanted = choose(sm80_rungs, rows_per_expert);
+  if (runs_on(Family::sm90, device)) {
+    const double tiles = std::min<double>(p.E, rows) * std::ceil(p.N / 64.0);
+    const bool few = tiles < few_tiles_per_sm * device.sm_count && !reject(p, wanted, device);
+    if (const auto config = few ? std::nullopt : default_sm90(p, rows_per_expert, device)) return *config;
+  }
   if (const auto config = fitted(p, wanted, device)) return *config;
   // A huge E leaves little shared memory on a small device: anything that fits.
   if (const auto space = config_space(p, device); !space.empty()) return space.front();

@@ -51,10 +51,12 @@ TEST_CASE("The default's rows of a tile grow with the rows per expert") {
   }
 }
 
-TEST_CASE("The default is of family sm90 where that runs and serves the problem") {
+TEST_CASE("The default is of family sm90 where that runs and serves the problem, but for a few tiles") {
   for (const DeviceDescription& device : known_devices()) {
     const Family wanted = device.compute_capability() == 90 ? Family::sm90 : Family::sm80;
-    for (int tokens = 1; tokens <= 32768; tokens *= 2) {
+    CHECK(default_config(test::qwen3_gate_up(), 1, device).family == Family::sm80);
+    CHECK(default_config(test::qwen3_down(), 1, device).family == Family::sm80);
+    for (int tokens = 4; tokens <= 32768; tokens *= 2) {
       CHECK(default_config(test::qwen3_gate_up(), tokens, device).family == wanted);
       CHECK(default_config(test::qwen3_down(), tokens, device).family == wanted);
     }
@@ -73,20 +75,22 @@ TEST_CASE("The default is of family sm90 where that runs and serves the problem"
 TEST_CASE("The sm90 default: streaming blocks for few rows, ping-pong over a queue for many") {
   const DeviceDescription& device = find_device("h200");
   const Problem up = test::qwen3_gate_up();
-  CHECK(to_string(default_config(up, 1, device)) == "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(up, 64, device)) == "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
   CHECK(to_string(default_config(up, 512, device)) == "sm90_32x128x64_weights_coop_w8_s4_c2_x1_static_mfast_inkernel");
-  CHECK(to_string(default_config(up, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  CHECK(to_string(default_config(up, 1024, device)) == "sm90_128x256x64_weights_coop_w12_s4_c1_x1_queue_mfast_inkernel");
+  CHECK(to_string(default_config(up, 2048, device)) == "sm90_192x128x64_weights_pingpong_w12_s5_c1_x2_queue_mfast_dispatch");
+  CHECK(to_string(default_config(up, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_copyahead");
   // Nothing to gather in the second GEMM.
-  CHECK(default_config(test::qwen3_down(), 1, device).gather == Gather::dispatch);
+  const Problem down = test::qwen3_down();
+  CHECK(to_string(default_config(down, 64, device)) == "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_dispatch");
+  CHECK(to_string(default_config(down, 1024, device)) == "sm90_96x128x64_weights_pingpong_w12_s6_c1_x2_queue_mfast_dispatch");
 }
 
-TEST_CASE("The sm90 default makes clusters from a large K on, where the weight tiles are even in number") {
+TEST_CASE("The sm90 default makes clusters for many rows where the weight tiles are even in number") {
   Problem problem = test::qwen3_gate_up();
-  problem.K = 4096;
   CHECK(default_config(problem, 8192, find_device("h200")).cluster == 2);
+  CHECK(default_config(problem, 64, find_device("h200")).cluster == 1);
   problem.N = 3 * 128;
-  CHECK(default_config(problem, 8192, find_device("h200")).cluster == 1);
-  problem = test::qwen3_gate_up();
   CHECK(default_config(problem, 8192, find_device("h200")).cluster == 1);
 }
 
