@@ -41,6 +41,7 @@ class WorkerBench final : public Bench {
 
  private:
   void ensure_set_up();
+  bool emulated() const { return options_.place.device == DeviceKind::emulator; }
   void refill_later() { set_up_in_start_ = 0; }
   WorkerAnswer launch(const Json& request);
   AttemptStatus failure(const WorkerAnswer& answer);
