@@ -9,6 +9,7 @@
 
 #include "generator/device.hpp"
 #include "moe_tune/config.hpp"
+#include "moe_tune/error.hpp"
 #include "runtime/tune/workload.hpp"
 #include "tuning_db/journal.hpp"
 
@@ -18,6 +19,12 @@ namespace moe_tune {
 class Cancelled : public std::runtime_error {
  public:
   Cancelled() : std::runtime_error("cancelled") {}
+};
+
+/// Thrown by Bench::set_up where the emulated device cannot run at all, whatever the workload: for want of a host compiler.
+class NoEmulatedDevice : public EnvironmentError {
+ public:
+  using EnvironmentError::EnvironmentError;
 };
 
 struct CompileOutcome {
@@ -61,7 +68,7 @@ class Bench {
                                               const DeviceDescription& device, const OnCompiled& on_compiled) = 0;
 
   /// Chooses the workload that verify and time run, on a GPU or on the emulated device: buffers are filled and the reference is
-  /// computed. Throws EnvironmentError when it cannot be set up (memory, no host compiler for the emulated device).
+  /// computed. Throws EnvironmentError when it cannot be set up (memory), NoEmulatedDevice when none can.
   virtual void set_up(const Workload& workload) = 0;
 
   /// Launches into a poisoned output and compares per row and per expert. Throws EnvironmentError for what is no candidate's

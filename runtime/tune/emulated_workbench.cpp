@@ -28,7 +28,11 @@ std::vector<std::int64_t> shared_among(const std::vector<std::int64_t>& m_sizes,
 }  // namespace
 
 EmulatedWorkbench::EmulatedWorkbench(EmitFunction emit) : emit_(emit_or_default(std::move(emit))) {
-  emulator::find_host_compiler();
+  try {
+    emulator::find_host_compiler();
+  } catch (const EnvironmentError& error) {
+    throw NoEmulatedDevice(error.what());
+  }
 }
 
 void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int max_rounds = 100'000;
 
-constexpr EnumNames<WorkerErrorKind, 6> error_kind_names{{"usage", "environment", "compile", "fault", "hang", "other"}};
+constexpr EnumNames<WorkerErrorKind, 7> error_kind_names{
+    {"usage", "environment", "no_device", "compile", "fault", "hang", "other"}};
 
 /// JSON integers are signed.
 Json seed_json(std::uint64_t seed) { return static_cast<std::int64_t>(seed & INT64_MAX); }

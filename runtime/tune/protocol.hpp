@@ -56,6 +56,7 @@ TimeRequest time_request_from(const JsonView& view);
 enum class WorkerErrorKind {
   usage,        ///< the request: a config that cannot serve its problem, a source that the host's compiler refuses
   environment,  ///< the machine: another candidate would not fare better
+  no_device,    ///< the machine: the emulated device does not run here, NoEmulatedDevice
   compile,      ///< the candidate: its source does not compile
   fault,        ///< the candidate: the emulated device stopped it
   hang,         ///< the candidate: on the emulated device no thread could go on

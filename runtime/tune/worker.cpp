@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string_view>
 
@@ -47,6 +48,8 @@ WorkerErrorKind kind_of_current_exception() {
     return WorkerErrorKind::compile;
   } catch (const CudaError& error) {
     return is_of_the_machine(error.result()) ? WorkerErrorKind::environment : WorkerErrorKind::other;
+  } catch (const NoEmulatedDevice&) {
+    return WorkerErrorKind::no_device;
   } catch (const EnvironmentError&) {
     return WorkerErrorKind::environment;
   } catch (const UsageError&) {
@@ -86,6 +89,8 @@ class Worker {
     try {
       const JsonDocument document = parse_json(line, "request");
       return write({{"reply", dispatch(document.root())}});
+    } catch (const std::bad_alloc&) {
+      return write(to_json(WorkerError{WorkerErrorKind::environment, "the worker needs more host memory than there is"}));
     } catch (const std::exception& error) {
       return write(to_json(WorkerError{kind_of_current_exception(), error.what()}));
     }
@@ -144,6 +149,8 @@ class Worker {
       throw;
     } catch (const EnvironmentError& error) {
       throw CompileError(name, arch, error.what());
+    } catch (const std::bad_alloc&) {
+      throw CompileError(name, arch, "compiling it needs more memory than a worker may have");
     }
   }
 

@@ -102,6 +102,7 @@ void WorkerBench::ensure_set_up() {
   const WorkerAnswer answer = runner_.request(to_json(SetUpRequest{options_.place, *workload_}), {limit, limit}, options_.cancel);
   if (answer.kind != WorkerAnswer::Kind::reply) {
     runner_.kill();
+    if (answer.error == WorkerErrorKind::no_device) throw NoEmulatedDevice(answer.message);
     throw EnvironmentError(
         fmt::format("cannot set up {} for {} tokens: {}", describe(workload_->problem), workload_->tokens, answer.message));
   }
@@ -128,6 +129,7 @@ AttemptStatus WorkerBench::failure(const WorkerAnswer& answer) {
     case WorkerErrorKind::hang:
       return AttemptStatus::hung;
     case WorkerErrorKind::environment:
+    case WorkerErrorKind::no_device:
       runner_.kill();
       throw EnvironmentError(answer.message);
     case WorkerErrorKind::other:

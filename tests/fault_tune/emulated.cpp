@@ -88,11 +88,20 @@ TEST_CASE("a kernel that leaves the emulated device ends or blocks its worker al
   CHECK(bench.verify(sound(2)).status == AttemptStatus::verified);
 }
 
+TEST_CASE("memory that runs out is no candidate's fault") {
+  WorkerBench bench(options());
+  bench.set_up({test::small_problem(), 3, {}, 1});
+  KernelConfigForward hungry = planted(2);
+  hungry.BLOCK_K = 128;
+  CHECK_THROWS_WITH(bench.verify(hungry), Contains("more host memory"));
+  CHECK(bench.verify(sound(2)).status == AttemptStatus::verified);
+}
+
 TEST_CASE("without a host compiler no workload is set up, and the error says what to install") {
   const test::EnvironmentVariable path("PATH", "/nonexistent");
   const test::EnvironmentVariable named("MOE_TUNE_HOST_CXX", "");
   const test::EnvironmentVariable usual("CXX", "");
   WorkerBench bench(options());
   CHECK_THROWS_WITH(bench.set_up({test::small_problem(), 3, {}, 1}), Contains("Install g++"));
-  CHECK_THROWS_AS(bench.verify(sound(2)), EnvironmentError);
+  CHECK_THROWS_AS(bench.verify(sound(2)), NoEmulatedDevice);
 }

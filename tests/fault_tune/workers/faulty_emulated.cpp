@@ -1,5 +1,6 @@
 // A real worker whose emitter plants faults for the emulated device: those of configs with tile_order n_fastest, by their
 // stages, blocks per SM and BLOCK_K.
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -32,6 +33,7 @@ std::string emit(const moe_tune::Problem& problem, const KernelConfigForward& co
   std::string source = moe_tune::emit_forward(problem, config);
   if (config.tile_order == moe_tune::TileOrder::m_fastest) return source;
   if (config.BLOCK_K == 32) return source + "this is no C++";
+  if (config.BLOCK_K == 128) throw std::bad_alloc();
   const std::string call = "Kernel::run(args);";
   const std::size_t at = source.rfind(call);
   if (at == std::string::npos) throw std::logic_error("the emitted kernel has no call to replace");

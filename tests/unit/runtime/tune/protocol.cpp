@@ -65,8 +65,8 @@ TEST_CASE("a set-up for the emulated device says so, with its schedules and expe
 }
 
 TEST_CASE("an error arrives with who is to blame") {
-  for (const auto kind : {WorkerErrorKind::usage, WorkerErrorKind::environment, WorkerErrorKind::compile, WorkerErrorKind::fault,
-                          WorkerErrorKind::hang, WorkerErrorKind::other}) {
+  for (const auto kind : {WorkerErrorKind::usage, WorkerErrorKind::environment, WorkerErrorKind::no_device,
+                          WorkerErrorKind::compile, WorkerErrorKind::fault, WorkerErrorKind::hang, WorkerErrorKind::other}) {
     const JsonDocument message = sent(to_json(WorkerError{kind, "line 1\nline 2"}));
     const WorkerError error = worker_error_from(message.root());
     CHECK(error.kind == kind);
