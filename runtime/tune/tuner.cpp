@@ -53,6 +53,7 @@ class Run {
     space_ = config_space(problem, options_.target.device);
     compiled_.clear();
     emulated_.clear();
+    set_up_tokens_ = 0;
     std::map<int, KernelConfigForward> winners;
     for (const PointPlan& point : points) {
       if (point.problem == problem) run_point(point, winners);
@@ -315,19 +316,22 @@ class Run {
   }
 
   /// Runs a config on the emulated device, once for all token counts; nothing when it is wrong there. Where there is no emulated
-  /// device the verification says that it was not run.
+  /// device, or no time for it, the verification says that it was not run.
   std::optional<Verification> emulate(const PointPlan& point, const KernelConfigForward& config, PointResult& result) {
     if (const auto found = emulated_.find(config); found != emulated_.end()) return found->second;
     if (!emulates_) return Verification{};
+    if (deadline_ && Clock::now() >= *deadline_) return unverified(point, "its time was up");
     observer_.on_progress(Stage::verify, 0, 1);
     VerifyOutcome outcome;
     try {
-      bench_.set_up({point.problem, std::min(point.tokens, emulated_tokens), options_.routing, options_.seed});
+      set_up_emulated(point);
       outcome = bench_.verify(config);
-    } catch (const EnvironmentError& error) {
+    } catch (const NoEmulatedDevice& error) {
       emulates_ = false;
       observer_.on_warning(fmt::format("predictions stay unverified: {}", error.what()));
       return Verification{};
+    } catch (const EnvironmentError& error) {
+      return unverified(point, error.what());
     }
     Attempt attempt = attempt_of(point, config, outcome.status, outcome.message);
     attempt.verify = outcome.verification;
@@ -339,6 +343,22 @@ class Run {
     }
     ++result.verified;
     return emulated_[config] = outcome.verification;
+  }
+
+  /// Says why a prediction is published as it is.
+  Verification unverified(const PointPlan& point, std::string_view why) {
+    observer_.on_warning(
+        fmt::format("the prediction for {}, {} tokens, stays unverified: {}", describe(point.problem), point.tokens, why));
+    return {};
+  }
+
+  /// Most points need the same few tokens, which need not be set up again.
+  void set_up_emulated(const PointPlan& point) {
+    const int tokens = std::min(point.tokens, emulated_tokens);
+    if (tokens == set_up_tokens_) return;
+    set_up_tokens_ = 0;
+    bench_.set_up({point.problem, tokens, options_.routing, options_.seed});
+    set_up_tokens_ = tokens;
   }
 
   static void describe_prediction(std::span<const PredictedConfig> predicted, const KernelConfigForward& default_config,
@@ -385,6 +405,7 @@ class Run {
   std::map<KernelConfigForward, Resources> compiled_;     ///< of the problem at hand, failures left out
   std::map<KernelConfigForward, Verification> emulated_;  ///< configs of the problem at hand that were right
   bool emulates_ = true;                                  ///< until the emulated device turns out not to work here
+  int set_up_tokens_ = 0;                                 ///< of the problem at hand, on the emulated device; 0: none
   std::string first_failure_;                             ///< at the point at hand
   Clock::duration share_{};                               ///< of the time budget, for the point at hand
   std::optional<Clock::time_point> deadline_;             ///< of the point at hand; none without a budget

@@ -46,7 +46,7 @@ class ScriptedBench final : public Bench {
   }
 
   void set_up(const Workload& workload) override {
-    if (!cannot_set_up.empty()) throw EnvironmentError(cannot_set_up);
+    if (on_set_up) on_set_up(workload);
     set_ups.push_back(workload);
   }
 
@@ -83,9 +83,9 @@ class ScriptedBench final : public Bench {
 
   double noise_of_a_sample = 0.005;
   std::chrono::milliseconds compile_time{0};
-  int cancel_after_compiles = -1;       ///< throws Cancelled then; -1: never
-  std::string cannot_set_up;            ///< why, as an EnvironmentError; empty: it can
-  DeviceKind device = DeviceKind::gpu;  ///< where it says that it verified
+  int cancel_after_compiles = -1;                  ///< throws Cancelled then; -1: never
+  std::function<void(const Workload&)> on_set_up;  ///< may throw; empty: all goes well
+  DeviceKind device = DeviceKind::gpu;             ///< where it says that it verified
   std::vector<KernelConfigForward> compiled;
   std::vector<Workload> set_ups;
   std::map<KernelConfigForward, int> verifications;

@@ -194,24 +194,11 @@ TEST_CASE("spilling kernels are dropped before they are launched") {
 TEST_CASE("a point without a usable candidate fails and the others go on") {
   Tuning tuning;
   tuning.options.tokens = {1, 16};
-  const TunePlan plan = make_plan(tuning.options);
-  struct Failing final : Bench {
-    explicit Failing(Bench& bench) : bench_(bench) {}
-    std::vector<CompileOutcome> compile(const Problem& p, std::span<const KernelConfigForward> c, const DeviceDescription& d,
-                                        const OnCompiled& f) override {
-      return bench_.compile(p, c, d, f);
-    }
-    void set_up(const Workload& workload) override {
-      if (workload.tokens == 1) throw EnvironmentError("no memory");
-    }
-    VerifyOutcome verify(const KernelConfigForward& config) override { return bench_.verify(config); }
-    TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override { return bench_.time(configs, rounds); }
-    Bench& bench_;
+  test::ScriptedBench bench = tuning.make_bench();
+  bench.on_set_up = [](const Workload& workload) {
+    if (workload.tokens == 1) throw EnvironmentError("no memory");
   };
-  test::ScriptedBench inner = tuning.make_bench();
-  Failing bench(inner);
-  TuneObserver observer;
-  const TuneResult result = tune(tuning.options, plan, bench, observer);
+  const TuneResult result = tuning.run(bench);
   CHECK(result.points[0].status == PointStatus::failed);
   CHECK(result.points[0].message == "no memory");
   CHECK(result.points[1].status == PointStatus::tuned);
@@ -320,7 +307,7 @@ TEST_CASE("without a host compiler predictions are published unverified, with on
   Tuning tuning;
   tuning.predict();
   test::ScriptedBench bench = tuning.make_emulator();
-  bench.cannot_set_up = "there is no C++ compiler. Install g++";
+  bench.on_set_up = [](const Workload&) { throw NoEmulatedDevice("there is no C++ compiler. Install g++"); };
   const TuneResult result = tuning.run(bench);
   for (const PointResult& point : result.points) {
     CHECK(point.status == PointStatus::predicted);
@@ -329,6 +316,50 @@ TEST_CASE("without a host compiler predictions are published unverified, with on
   REQUIRE(tuning.warnings.size() == 1);
   CHECK_THAT(tuning.warnings[0], Catch::Contains("unverified") && Catch::Contains("Install g++"));
   CHECK(tuning.published().size() == 3);
+}
+
+TEST_CASE("a workload that the emulated device cannot hold stays unverified alone") {
+  Tuning tuning;
+  tuning.predict();
+  test::ScriptedBench bench = tuning.make_emulator();
+  bench.on_set_up = [](const Workload& workload) {
+    if (workload.tokens == 1) throw EnvironmentError("no memory");
+  };
+  const TuneResult result = tuning.run(bench);
+  REQUIRE(result.points[0].entry);
+  CHECK(result.points[0].entry->verify.status == VerifyStatus::not_run);
+  REQUIRE(tuning.warnings.size() == 1);
+  CHECK_THAT(tuning.warnings[0], Catch::Contains("1 tokens") && Catch::Contains("unverified: no memory"));
+  CHECK(result.points[1].entry->verify.status == VerifyStatus::pass);
+  CHECK(result.points[2].entry->verify.status == VerifyStatus::pass);
+}
+
+TEST_CASE("the emulated device is set up once for the candidates and points that need the same tokens") {
+  Tuning tuning;
+  tuning.predict();
+  tuning.options.tokens = {16, 256};
+  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  tuning.wrong = {best};
+  tuning.options.retune = true;
+  test::ScriptedBench bench = tuning.make_emulator();
+  tuning.run(bench);
+  CHECK(bench.verifications.size() >= 2);
+  CHECK(bench.set_ups.size() == 1);
+}
+
+TEST_CASE("a prediction whose time is up is published unverified, and says so") {
+  Tuning tuning;
+  tuning.predict();
+  tuning.options.tokens = {16};
+  tuning.options.time_budget = 0.5;
+  test::ScriptedBench bench = tuning.make_emulator();
+  bench.compile_time = std::chrono::milliseconds(40);
+  const TuneResult result = tuning.run(bench);
+  REQUIRE(result.points[0].status == PointStatus::predicted);
+  CHECK(result.points[0].entry->verify.status == VerifyStatus::not_run);
+  CHECK(bench.verifications.empty());
+  REQUIRE(tuning.warnings.size() == 1);
+  CHECK_THAT(tuning.warnings[0], Catch::Contains("time was up"));
 }
 
 TEST_CASE("a budget that is spent skips what is left") {
