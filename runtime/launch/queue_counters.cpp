@@ -1,5 +1,7 @@
 #include "runtime/launch/queue_counters.hpp"
 
+#include <atomic>
+
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/device_memory.hpp"
 #include "runtime/launch/relaxed_capture.hpp"
@@ -19,7 +21,7 @@ void QueueCounters::allocate_piece() {
   left_ = pieces_.back().counters;
 }
 
-unsigned* QueueCounters::of_stream(unsigned long long stream, std::thread::id thread) {
+unsigned* QueueCounters::of_stream(unsigned long long stream, std::uint64_t thread) {
   const std::lock_guard lock(mutex_);
   unsigned*& counter = of_stream_[{stream, thread}];
   if (counter == nullptr) counter = take();
@@ -38,6 +40,12 @@ unsigned* QueueCounters::take() {
   return counter;
 }
 
+std::uint64_t thread_serial() {
+  static std::atomic<std::uint64_t> threads = 0;
+  thread_local const std::uint64_t serial = ++threads;
+  return serial;
+}
+
 unsigned* queue_counter(QueueCounters& counters, CUstream stream) {
   CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
   driver().cuStreamIsCapturing(stream, &capture);
@@ -45,7 +53,7 @@ unsigned* queue_counter(QueueCounters& counters, CUstream stream) {
   // Not the handle: a new stream may get that of one whose work is still running.
   unsigned long long id = 0;
   driver().cuStreamGetId(stream, &id);
-  return stream == CU_STREAM_PER_THREAD ? counters.of_stream(id, std::this_thread::get_id()) : counters.of_stream(id);
+  return stream == CU_STREAM_PER_THREAD ? counters.of_stream(id, thread_serial()) : counters.of_stream(id);
 }
 
 QueueCounters::Piece allocate_queue_counters() {

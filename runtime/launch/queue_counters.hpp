@@ -4,12 +4,12 @@
 #include <cuda.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,8 +28,8 @@ class QueueCounters {
   explicit QueueCounters(Allocate allocate);
 
   /// The counter of the launches on a stream, which follow one another. `stream` is unique in the process and not used again for
-  /// another stream; `thread`, where a stream has one name in every thread, tells those apart.
-  unsigned* of_stream(unsigned long long stream, std::thread::id thread = {});
+  /// another stream; `thread`, where a stream has one name in every thread, is the thread's serial number.
+  unsigned* of_stream(unsigned long long stream, std::uint64_t thread = 0);
   /// A counter that nobody else gets.
   unsigned* fresh();
 
@@ -41,8 +41,12 @@ class QueueCounters {
   std::mutex mutex_;
   std::vector<Piece> pieces_;
   std::span<unsigned> left_;  ///< of the last piece
-  std::map<std::pair<unsigned long long, std::thread::id>, unsigned*> of_stream_;
+  std::map<std::pair<unsigned long long, std::uint64_t>, unsigned*> of_stream_;
 };
+
+/// A number above 0 that no other thread of the process has or had. A std::thread::id goes to a new thread while work of the one
+/// that ended may still run.
+std::uint64_t thread_serial();
 
 /// The counter for a launch on `stream` of the current context, now. A launch that is being captured gets one of its own: its
 /// graph may be replayed beside anything, but for itself.

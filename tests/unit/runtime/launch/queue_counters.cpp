@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
 using namespace moe_tune;
@@ -35,11 +36,21 @@ TEST_CASE("queue counters: a stream keeps its own, in every thread that has it")
 
 TEST_CASE("queue counters: a stream of every thread's own has one for each") {
   HostMemory memory;
-  const std::thread::id here = std::this_thread::get_id();
-  std::thread::id there;
-  std::thread([&] { there = std::this_thread::get_id(); }).join();
-  CHECK(memory.counters.of_stream(2, here) == memory.counters.of_stream(2, here));
-  CHECK(memory.counters.of_stream(2, here) != memory.counters.of_stream(2, there));
+  unsigned* here = memory.counters.of_stream(2, thread_serial());
+  CHECK(memory.counters.of_stream(2, thread_serial()) == here);
+  unsigned* there = nullptr;
+  std::thread([&] { there = memory.counters.of_stream(2, thread_serial()); }).join();
+  CHECK(there != here);
+  CHECK(memory.counters.of_stream(2) != here);
+}
+
+TEST_CASE("queue counters: no thread has the serial number of one that has ended") {
+  std::set<std::uint64_t> serials{0, thread_serial()};
+  for (int i = 0; i < 20; ++i) {
+    std::uint64_t serial = 0;
+    std::thread([&] { serial = thread_serial(); }).join();
+    CHECK(serials.insert(serial).second);
+  }
 }
 
 TEST_CASE("queue counters: fresh ones are nobody else's, whatever is asked for at once") {
