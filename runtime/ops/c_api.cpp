@@ -48,6 +48,9 @@ class Tensor {
     if (tensor == nullptr) throw UsageError(fmt::format("{} is NULL", name));
     if (tensor->ndim != dims) throw UsageError(fmt::format("{} has {} dimensions, not {}", name, tensor->ndim, dims));
     if (tensor->shape == nullptr) throw UsageError(fmt::format("{} has no shape", name));
+    if (std::any_of(tensor->shape, tensor->shape + dims, [](std::int64_t size) { return size < 0; })) {
+      throw UsageError(fmt::format("{} has shape {}: no size may be negative", name, shape_text(*tensor)));
+    }
     if (tensor->device.device_type != kDLCUDA) throw UsageError(fmt::format("{} is not on a CUDA device", name));
     if (tensor->strides != nullptr && size(dims - 1) > 1 && tensor->strides[dims - 1] != 1) {
       throw UsageError(fmt::format("{} has a last stride of {}, not 1", name, tensor->strides[dims - 1]));
@@ -151,7 +154,7 @@ KernelConfigForward convert(const moe_tune_config_forward& given) {
 
 /// A dimension that is compiled into a kernel.
 int dimension(const char* what, std::int64_t value) {
-  if (value < 0 || value > INT32_MAX) throw UsageError(fmt::format("{} = {} is out of range", what, value));
+  if (value > INT32_MAX) throw UsageError(fmt::format("{} = {} is out of range", what, value));
   return static_cast<int>(value);
 }
 

@@ -77,6 +77,9 @@ const Mistake mistakes[] = {
     {"topk_weights is neither float32 nor of x's dtype", [](ForwardCall& c) { c.down(), c.topk_weights.tensor.dtype = fp16; }},
     {"topk_weights is neither", [](ForwardCall& c) { c.down(), c.topk_weights.tensor.dtype = float64; }},
 
+    {"w has shape (-4, 16, 32): no size may be negative", [](ForwardCall& c) { c.w.shape[0] = -4; }},
+    {"y has shape (12, -1): no size may be negative", [](ForwardCall& c) { c.y.shape[1] = -1; }},
+    {"workspace has shape (-1): no size may be negative", [](ForwardCall& c) { c.fused(), c.workspace.shape[0] = -1; }},
     {"x has shape (5, 32), not (6, 32)", [](ForwardCall& c) { c.x.shape[0] = 5; }},
     {"x has shape (6, 40), not (6, 32)", [](ForwardCall& c) { c.x.shape[1] = 40; }},
     {"x has shape (6, 32), not (12, 32)", [](ForwardCall& c) { c.args.permute_x = 0; }},
@@ -107,7 +110,6 @@ const Mistake mistakes[] = {
     {"E = 0 is outside", [](ForwardCall& c) { c.w.shape[0] = 0; }},
     {"N = 20 is not a multiple of 8", [](ForwardCall& c) { c.w.shape[1] = 20; }},
     {"K = 4294967328 is out of range", [](ForwardCall& c) { c.w.shape[2] = (std::int64_t{1} << 32) + 32; }},
-    {"E = -4 is out of range", [](ForwardCall& c) { c.w.shape[0] = -4; }},
 
     {"pre_activation has shape (12, 8), not (12, 16)", [](ForwardCall& c) { c.fused(), c.pre_activation.shape[1] = 8; }},
     {"pre_activation is not of x's dtype", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.dtype = fp16; }},
