@@ -11,6 +11,13 @@
 namespace moe_tune {
 
 /// Threads of a block.
+/// Consumer warpgroups of an sm90 block: all but the producers'.
+constexpr int consumer_warpgroups(const KernelConfigForward& config) { return config.warps / 4 - 1; }
+/// Those that share a tile.
+constexpr int consumers_of_tile(const KernelConfigForward& config) {
+  return config.schedule == Schedule::cooperative ? consumer_warpgroups(config) : 1;
+}
+
 int threads_per_block(const KernelConfigForward& config);
 
 /// Dynamic shared memory of a block, exactly: the ring of stages, the schedule's prefix sums and what else the family keeps

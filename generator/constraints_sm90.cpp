@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "generator/constraints.hpp"
 #include "generator/family_constraints.hpp"
+#include "generator/support/integer.hpp"
 
 namespace moe_tune::sm90 {
 
@@ -11,16 +13,8 @@ namespace {
 constexpr int most_accumulators = 192;  // per thread, of 255 registers
 constexpr int registers_beside = 40;    // of a consumer: descriptors, addresses, barriers, the tile
 constexpr int moved_registers = 232;    // that setmaxnreg gives two consumer warpgroups
-constexpr int moved_registers_gathering = 224;
-constexpr int mma_rows = 64;         // of the M side
-constexpr int swizzle_columns = 64;  // of a 128-byte line
-
-int round_up(int value, int grain) { return (value + grain - 1) / grain * grain; }
-
-int consumers(const KernelConfigForward& c) { return c.warps / 4 - 1; }
-
-/// Consumer warpgroups that share a tile.
-int consumers_of_tile(const KernelConfigForward& c) { return c.schedule == Schedule::cooperative ? consumers(c) : 1; }
+constexpr int mma_rows = 64;            // of the M side
+constexpr int swizzle_columns = 64;     // of a 128-byte line
 
 int accumulators(const KernelConfigForward& c) { return c.BLOCK_M * c.BLOCK_N / (128 * consumers_of_tile(c)); }
 
@@ -37,15 +31,13 @@ int stage_bytes(const Problem& p, const KernelConfigForward& c) {
 }
 
 std::optional<std::string> reject_roles(const Problem& p, const KernelConfigForward& c) {
-  if (c.schedule == Schedule::ping_pong && consumers(c) != 2) {
+  if (c.schedule == Schedule::ping_pong && consumer_warpgroups(c) != 2) {
     return fmt::format("ping_pong needs two consumer warpgroups: warps = 12, not {}", c.warps);
   }
   if (c.gather != Gather::dispatch && !p.permute_x) {
     return std::string("without permute_x there is nothing to gather: gather is dispatch then, which does nothing");
   }
   if (c.cluster > 1) {
-    if (c.gather == Gather::in_kernel)
-      return std::string("rows that are gathered in the kernel cannot be multicast to a cluster");
     if (c.ctas_per_sm > 1) return fmt::format("a cluster needs ctas_per_sm = 1, not {}", c.ctas_per_sm);
     if (const int tiles = (p.N + c.BLOCK_N - 1) / c.BLOCK_N; tiles % c.cluster != 0) {
       return fmt::format("N = {} has {} tiles of {} columns: a cluster of {} needs a multiple of it", p.N, tiles, c.BLOCK_N,
@@ -96,7 +88,8 @@ std::optional<std::string> reject_ring(const Problem& p, const KernelConfigForwa
 
 int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
   // Ping-pong consumers share a staging buffer, cooperative ones have one each for the rows that they store.
-  const int rows_stored = c.schedule == Schedule::cooperative && c.mma_m == MmaM::weights ? consumers(c) * c.BLOCK_M : c.BLOCK_M;
+  const int rows_stored =
+      c.schedule == Schedule::cooperative && c.mma_m == MmaM::weights ? consumer_warpgroups(c) * c.BLOCK_M : c.BLOCK_M;
   const int staging = rows_stored * swizzle_columns * element_bytes(p.dtype);
   // Two tables with barriers: slots, and scales where rows are scaled.
   const int row_bytes = (p.permute_y || p.fuse_mul_pre ? 4 : 0) + (p.fuse_mul_post || p.fuse_mul_pre ? 4 : 0);
@@ -112,8 +105,8 @@ int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
 int register_estimate(const KernelConfigForward& c) { return accumulators(c) + registers_beside; }
 
 int registers_available(const KernelConfigForward& c, int even_share) {
-  if (consumers(c) == 1 || c.ctas_per_sm > 1) return even_share;
-  return c.gather == Gather::in_kernel ? moved_registers_gathering : moved_registers;
+  if (consumer_warpgroups(c) == 1 || c.ctas_per_sm > 1) return even_share;
+  return moved_registers;
 }
 
 std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c) {

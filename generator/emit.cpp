@@ -48,7 +48,7 @@ std::string sm90_types(const KernelConfigForward& c) {
       "                                    /*consumers*/ {}, /*stages*/ {}, /*ctas_per_sm*/ {}, /*cluster*/ {}, {},\n"
       "                                    {}>;\n"
       "using Kernel = moe_tune::ForwardSm90<Problem, Config, {}>;\n",
-      c.BLOCK_M, c.BLOCK_N, c.BLOCK_K, spelling("MmaM", "mma_m", c), spelling("Schedule", "schedule", c), c.warps / 4 - 1,
+      c.BLOCK_M, c.BLOCK_N, c.BLOCK_K, spelling("MmaM", "mma_m", c), spelling("Schedule", "schedule", c), consumer_warpgroups(c),
       c.stages, c.ctas_per_sm, c.cluster, spelling("TileSource", "tile_source", c), spelling("Gather", "gather", c),
       spelling("TileOrder", "tile_order", c));
 }
@@ -62,15 +62,16 @@ std::string entry_point(const KernelConfigForward& c) {
       threads_per_block(c), c.ctas_per_sm, forward_kernel_name, c.family == Family::sm90 ? "ForwardSm90Args" : "GroupedGemmArgs");
 }
 
-std::string dispatch_entry_point() {
+std::string dispatch_entry_point(const Problem& p) {
   return fmt::format(
       "\n"
-      "using Dispatch = moe_tune::DispatchRows<Problem>;\n\n"
-      "MOE_KERNEL(moe_tune::abi::dispatch_threads, 2)\n"
+      "using Dispatch = moe_tune::DispatchRows<Problem>;\n"
+      "static_assert(Dispatch::shared_bytes == {}, \"the host and the kernel disagree on shared memory\");\n\n"
+      "MOE_KERNEL(moe_tune::abi::dispatch_threads, moe_tune::abi::dispatch_blocks_per_sm)\n"
       "{}(const MOE_GRID_CONSTANT moe_tune::abi::GroupedGemmArgs args, void* rows) {{\n"
       "  Dispatch::run(args, rows);\n"
       "}}\n",
-      dispatch_kernel_name);
+      dispatch_shared_bytes(p), dispatch_kernel_name);
 }
 
 }  // namespace
@@ -78,6 +79,8 @@ std::string dispatch_entry_point() {
 bool dispatches(const Problem& p, const KernelConfigForward& c) {
   return c.family == Family::sm90 && p.permute_x && c.gather == Gather::dispatch;
 }
+
+int dispatch_shared_bytes(const Problem& p) { return 2 * (p.E + 1) * 4; }
 
 bool copies_rows(const Problem& p, const KernelConfigForward& c) {
   return c.family == Family::sm90 && p.permute_x && c.gather != Gather::in_kernel;
@@ -104,10 +107,10 @@ std::string emit_forward(const Problem& p, const KernelConfigForward& c, WeightL
       fmt::arg("clusters", c.cluster > 1 ? fmt::format(", clusters of {}", c.cluster) : ""),
       fmt::arg("templates", inline_template(root_template(c.family))),
       fmt::arg("types", problem_type(p, !sm90 && layout == WeightLayout::strided) + (sm90 ? sm90_types(c) : sm80_types(c))),
-      fmt::arg("entry_points", entry_point(c) + (dispatches(p, c) ? dispatch_entry_point() : "")));
+      fmt::arg("entry_points", entry_point(c) + (dispatches(p, c) ? dispatch_entry_point(p) : "")));
 }
 
-std::string_view generator_version() { return "1"; }
+std::string_view generator_version() { return "2"; }
 
 std::string source_hash(Family family) { return hash_hex(inline_template(root_template(family))); }
 

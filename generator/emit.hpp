@@ -18,6 +18,9 @@ inline constexpr const char* dispatch_kernel_name = "moe_tune_dispatch";
 /// Whether the source has a kernel that copies rows to expert order, to be launched before the forward kernel.
 bool dispatches(const Problem& problem, const KernelConfigForward& config);
 
+/// Dynamic shared memory of a block of that kernel: prefix sums of rows and tiles.
+int dispatch_shared_bytes(const Problem& problem);
+
 /// Whether rows are copied to expert order, into workspace: by that kernel, or by the forward kernel itself.
 bool copies_rows(const Problem& problem, const KernelConfigForward& config);
 

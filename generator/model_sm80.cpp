@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "generator/family_model.hpp"
+#include "generator/support/integer.hpp"
 
 namespace moe_tune::sm80 {
 
@@ -20,8 +21,6 @@ constexpr double launch_us = 3.0;
 
 /// Share of the DRAM rate that reading rows in pieces of `bytes` reaches: shorter pieces open more pages.
 double segment_efficiency(int bytes) { return bytes >= 256 ? 1.0 : bytes >= 128 ? 0.985 : 0.92; }
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 /// Clocks of one SM for one k-block of a tile with `rows` rows, when it has the SM to itself.
 double k_block_clk(const KernelConfigForward& c, double rows, const DeviceDescription& d) {

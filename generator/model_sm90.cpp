@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "generator/constraints.hpp"
 #include "generator/emit.hpp"
 #include "generator/family_model.hpp"
+#include "generator/support/integer.hpp"
 
 namespace moe_tune::sm90 {
 
@@ -35,10 +37,6 @@ constexpr double launch_us = 3.0;
 constexpr double pipeline_us = 1.2;  // barriers, tensor maps, the first stages
 constexpr double both_bound = 0.1;   // of the lesser of compute and memory shows
 
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
-int round_up(int value, int grain) { return ceil_div(value, grain) * grain; }
-
 /// What `rows` rows of a tile cost an SM, in clocks.
 struct TileClocks {
   double products;  ///< loads included
@@ -61,8 +59,7 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
 
   TileClocks clocks{};
   clocks.products = std::pow(std::pow(mma, contention) + std::pow(l2, contention), 1 / contention);
-  const int consumers = c.schedule == Schedule::cooperative ? c.warps / 4 - 1 : 1;
-  const double accumulators = static_cast<double>(round_up(rows, 16)) * c.BLOCK_N / (128.0 * consumers);
+  const double accumulators = static_cast<double>(round_up(rows, 16)) * c.BLOCK_N / (128.0 * consumers_of_tile(c));
   clocks.epilogue = tile_clk + (c.cluster > 1 ? cluster_tile_clk : 0) +
                     accumulators * (store_clk * (p.permute_y ? scatter_factor : 1) * (p.keep_pre_activation ? 1.5 : 1) +
                                     (p.fuse_swiglu ? swiglu_clk : 0));

@@ -56,6 +56,8 @@ Enum parse(const Name<Enum> (&names)[Count], std::string_view what, std::string_
 
 constexpr Name<DType> dtype_names[] = {{"bf16", DType::bf16}, {"fp16", DType::fp16}};
 constexpr Name<Op> op_names[] = {{"forward", Op::forward}};
+constexpr Name<Gemm> gemm_names[] = {{"gate_up", Gemm::gate_up}, {"down", Gemm::down}};
+
 constexpr ProblemFlag flags[] = {
     {"permute_x", "", &Problem::permute_x},
     {"permute_y", "", &Problem::permute_y},
@@ -64,8 +66,6 @@ constexpr ProblemFlag flags[] = {
     {"fuse_swiglu", "swiglu", &Problem::fuse_swiglu},
     {"keep_pre_activation", "keep_pre_activation", &Problem::keep_pre_activation},
 };
-
-constexpr Name<Gemm> gemm_names[] = {{"gate_up", Gemm::gate_up}, {"down", Gemm::down}};
 
 }  // namespace
 

@@ -22,9 +22,8 @@ namespace moe_tune::cli {
 namespace {
 
 constexpr const char* examples =
-    "Prints one CUDA file that includes nothing: nvcc and NVRTC compile it as it is, for the architectures in its second line. "
-    "The\n"
-    "same flags give the same bytes.\n"
+    "Prints one CUDA file that includes nothing: nvcc and NVRTC compile it as it is, for the architectures in its\n"
+    "second line. The same flags give the same bytes.\n"
     "\n"
     "Examples:\n"
     "  moe-tune emit --model qwen3-30b-a3b --gemm gate_up > kernel.cu && nvcc -arch=sm_90a -cubin kernel.cu\n"

@@ -15,6 +15,21 @@
 
 namespace moe_tune::cli {
 
+namespace {
+
+/// Sets a fusion in the GEMM of a block that it belongs to: routing weights after the second, all others in the first.
+void fuse(std::vector<Problem>& problems, std::string_view fusion) {
+  bool Problem::*const flag = parse_fusion(fusion);
+  const Gemm where = flag == &Problem::fuse_mul_post ? Gemm::down : Gemm::gate_up;
+  const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.gemm == where; });
+  if (found == problems.end()) {
+    throw UsageError(fmt::format("--fuse: {} belongs to {}, which --gemm leaves out", fusion, to_string(where)));
+  }
+  (*found).*flag = true;
+}
+
+}  // namespace
+
 Format OutputOptions::format() const {
   if (format_name == "json") return Format::json;
   return format_name == "csv" ? Format::csv : Format::table;
@@ -32,21 +47,6 @@ void print(const Table& table, const OutputOptions& options) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!written || std::fflush(stdout) != 0) throw EnvironmentError(fmt::format("standard output: {}", std::strerror(errno)));
 }
-
-namespace {
-
-/// Sets a fusion in the GEMM of a block that it belongs to: routing weights after the second, all others in the first.
-void fuse(std::vector<Problem>& problems, std::string_view fusion) {
-  bool Problem::*const flag = parse_fusion(fusion);
-  const Gemm where = flag == &Problem::fuse_mul_post ? Gemm::down : Gemm::gate_up;
-  const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.gemm == where; });
-  if (found == problems.end()) {
-    throw UsageError(fmt::format("--fuse: {} belongs to {}, which --gemm leaves out", fusion, to_string(where)));
-  }
-  (*found).*flag = true;
-}
-
-}  // namespace
 
 std::vector<Problem> ModelOptions::problems() const {
   parse_op(op);

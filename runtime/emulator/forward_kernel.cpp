@@ -48,7 +48,7 @@ void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& arg
   launch.seed = seed;
   launch.most_resident_threads = 2048 * sm_count;
   if (dispatches(problem_, config_)) {
-    launch.blocks = sm_count * dispatch_blocks_per_sm;
+    launch.blocks = sm_count * abi::dispatch_blocks_per_sm;
     launch.threads = abi::dispatch_threads;
     launch.shared_bytes = static_cast<unsigned>(dispatch_shared_bytes(problem_));
     emulator::run(memory, launch, kernel_, dispatch_kernel_name, args, resources.workspace);

@@ -10,6 +10,13 @@
 
 namespace moe_tune {
 
+namespace {
+
+/// Kernels count rows in 32 bits, some past the last one: a box, a piece for every block.
+constexpr int most_rows = INT32_MAX - (1 << 16);
+
+}  // namespace
+
 DeviceDescription describe_device(const DeviceInfo& info) {
   DeviceDescription description = nearest_device(info.name, info.cc_major, info.cc_minor);
   const DeviceDescription nearest = description;
@@ -53,6 +60,9 @@ ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& 
 }
 
 std::int64_t ForwardKernel::most_tiles(int M) const {
+  if (M > most_rows) {
+    throw UsageError(fmt::format("{} rows in one call; at most {}: split the call", M, most_rows));
+  }
   const std::int64_t column_tiles = (problem_.N + config_.BLOCK_N - 1) / config_.BLOCK_N;
   const std::int64_t most = column_tiles * (M / config_.BLOCK_M + std::int64_t{problem_.E});
   // Tile ids are 32 bits wide.
@@ -104,7 +114,7 @@ void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResourc
 
 void ForwardKernel::launch_dispatch(const abi::GroupedGemmArgs& args, void* workspace, CUstream stream, int max_sms) const {
   const int rows_of_block = abi::dispatch_threads / 32;
-  const int wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : sm_count_ * dispatch_blocks_per_sm;
+  const int wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : sm_count_ * abi::dispatch_blocks_per_sm;
   const int blocks = std::min(wanted, (args.M - 1) / rows_of_block + 1);
   abi::GroupedGemmArgs copy = args;
   void* parameters[] = {&copy, &workspace};

@@ -3,14 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "generator/constraints.hpp"
 #include "generator/emit.hpp"
 
 namespace moe_tune {
 
 namespace {
 
-constexpr int box_columns = 64;        // 128 bytes, the swizzle's width
-constexpr int copied_piece_rows = 32;  // templates/mainloop/row_copier.cuh
+constexpr int box_columns = 64;  // 128 bytes, the swizzle's width
 
 /// Of `rows` rows of tokens or outputs, those that one box has: a tile with few rows moves few.
 std::uint32_t box_rows(int rows) { return rows % 32 == 0 ? 32 : 16; }
@@ -52,8 +52,7 @@ TensorMapDescription loaded_weights(const Problem& p, const KernelConfigForward&
 
 /// Rows of a tile that one consumer warpgroup stores: all, but for cooperative ones that split them.
 int rows_of_consumer(const KernelConfigForward& c) {
-  const int consumers = c.warps / 4 - 1;
-  return c.mma_m == MmaM::tokens && c.schedule == Schedule::cooperative ? c.BLOCK_M / consumers : c.BLOCK_M;
+  return c.mma_m == MmaM::tokens ? c.BLOCK_M / consumers_of_tile(c) : c.BLOCK_M;
 }
 
 /// Every window of `window` rows of a tensor, by its end: what lies behind the end is clipped.
@@ -71,7 +70,7 @@ TensorMapDescription stored_windows(const Problem& p, const void* tensor, int co
 
 std::size_t copied_words(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
   const bool copied = copies_rows(p, c) && c.gather == Gather::copy_ahead;
-  return copied ? static_cast<std::size_t>(1 + (M + copied_piece_rows - 1) / copied_piece_rows) : 0;
+  return copied ? static_cast<std::size_t>(1 + (M + abi::copied_piece_rows - 1) / abi::copied_piece_rows) : 0;
 }
 
 std::size_t workspace_bytes(const Problem& p, const KernelConfigForward& c, std::int64_t M) {

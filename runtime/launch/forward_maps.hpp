@@ -36,11 +36,9 @@ std::size_t workspace_bytes(const Problem& problem, const KernelConfigForward& c
 std::size_t copied_words(const Problem& problem, const KernelConfigForward& config, std::int64_t M);
 
 /// At most the bytes of copied_words().
-constexpr std::int64_t most_copied_bytes(std::int64_t M) { return 4 * (M / 32 + 2); }
-
-/// Blocks of the dispatch kernel that an SM holds, and the dynamic shared memory of one: prefix sums of rows and tiles.
-inline constexpr int dispatch_blocks_per_sm = 2;
-inline int dispatch_shared_bytes(const Problem& problem) { return 2 * (problem.E + 1) * 4; }
+constexpr std::int64_t most_copied_bytes(std::int64_t M) {
+  return static_cast<std::int64_t>(sizeof(unsigned)) * (M / abi::copied_piece_rows + 2);
+}
 
 /// `config` is of sm90 and args.M above 0.
 ForwardMaps forward_maps(const Problem& problem, const KernelConfigForward& config, const abi::GroupedGemmArgs& args,

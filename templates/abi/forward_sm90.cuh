@@ -9,6 +9,11 @@ namespace moe_tune::abi {
 
 /// Threads of a block of the dispatch kernel.
 inline constexpr int dispatch_threads = 256;
+/// Blocks of it that an SM holds.
+inline constexpr int dispatch_blocks_per_sm = 2;
+
+/// Rows that a word of ForwardSm90Args::copied stands for.
+inline constexpr int copied_piece_rows = 32;
 
 /// Passed by value as one grid constant. All maps have the 128-byte swizzle and boxes of 64 elements along the innermost
 /// dimension. With R the rows of a tile that a consumer warpgroup stores, the maps that are stored to describe every window of R
@@ -22,8 +27,9 @@ struct alignas(64) ForwardSm90Args {
   // {K, M}: x in expert order, or the rows that a dispatch or a copier makes; boxes of 32 rows, of 16 where BLOCK_M is no
   // multiple of 32.
   TensorMap x;
-  TensorMap w;     // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
-  TensorMap y;     // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; as many rows as x
+  TensorMap w;  // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
+  TensorMap y;  // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of 32 rows, of 16 where R
+                // is no multiple
   TensorMap gate;  // the same of the halves of pre_activation
   TensorMap up;
 };

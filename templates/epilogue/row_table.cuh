@@ -13,8 +13,8 @@
 
 namespace moe_tune {
 
-/// Shared memory: [two times slots and, where they are needed, scales of BLOCK_M rows][mbarriers]. The tables' use by the warp
-/// that fills them; RowTable is the other side's.
+/// Shared memory, of which the barriers are there in every kernel: [two times slots and, where they are needed, scales of BLOCK_M
+/// rows][mbarriers]. The tables' use by the warp that fills them; RowTable is the other side's.
 template <class Problem, class Config>
 class RowTables {
  public:

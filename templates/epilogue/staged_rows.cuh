@@ -88,9 +88,9 @@ class StagedRows {
   /// Among the threads of the warpgroup. Constant ids: an unknown one would reserve all 16.
   MOE_DEVICE void barrier() const {
     if (Config::consumers == 1 || consumer() == 0) {
-      ptx::named_barrier<2, 128>();
+      ptx::named_barrier<consumer_barriers, 128>();
     } else {
-      ptx::named_barrier<3, 128>();
+      ptx::named_barrier<consumer_barriers + 1, 128>();
     }
   }
 

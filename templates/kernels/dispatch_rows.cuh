@@ -1,8 +1,8 @@
 // The dispatch before a forward kernel: token rows are copied to expert order, so that the kernel loads them as boxes.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
-// A warp copies a row at a time and knows the next one's slot by then. Tokens are read top_k times but for the first time from
-// the L2; what takes the time is writing them.
+// A warp copies a row at a time and knows the next one's slot by then. Tokens are read top_k times, after the first from the L2
+// where they stay there; what takes the time is writing them.
 #pragma once
 
 #include "abi/forward_sm90.cuh"

@@ -28,12 +28,13 @@ namespace moe_tune {
 template <class Problem, class Config, TileOrder Order>
 class ForwardSm90 {
   using Producer = Sm90Producer<Problem, Config>;
+  using Gatherer = RowGatherer<Problem, Config>;
   using Multiply = Sm90Multiply<Config, Problem::type, Problem::K, Problem::fuse_swiglu, Producer::gathers>;
   using Epilogue = StagedRows<Problem, Config>;
   using Tables = RowTables<Problem, Config>;
   using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
   using Barriers = RingBarriers<Config::stages>;
-  static constexpr u32 gather_warps = Producer::gathers ? Producer::gather_threads / 32 : 0;
+  static constexpr u32 gather_warps = Producer::gathers ? Gatherer::threads / 32 : 0;
   static constexpr bool copies = Problem::permute_x && Config::copies;
   using Copier = RowCopier<Problem>;
   static constexpr u32 table_warps = Tables::needed || copies ? 1 : 0;
@@ -43,7 +44,7 @@ class ForwardSm90 {
   static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
   static constexpr u32 row_table_offset = staging_offset + stagings * Epilogue::staging_bytes;
   static constexpr u32 gather_table_offset = row_table_offset + Tables::bytes;
-  static constexpr u32 prefix_offset = gather_table_offset + (Producer::gathers ? Config::block_m * 4 : 0);
+  static constexpr u32 prefix_offset = gather_table_offset + (Producer::gathers ? Gatherer::table_bytes : 0);
   static constexpr u32 feed_offset = prefix_offset + (Tiles::shared_bytes + 15) / 16 * 16;
   static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
   static constexpr u32 turn_offset = barrier_offset + Barriers::bytes;
@@ -62,7 +63,7 @@ class ForwardSm90 {
     if (ptx::thread_index() == 0) {
       feed.init();
       if constexpr (copies) {
-        Copier(shared + copier_offset, 0).init();
+        Copier::init(shared + copier_offset);
         RowsReady(shared + ready_offset).init();
       }
       Tables(shared + row_table_offset).init();
@@ -79,7 +80,7 @@ class ForwardSm90 {
     constexpr bool moves_registers = Config::consumers == 2 && Config::ctas_per_sm == 1;
     constexpr u32 producers = 128 * Config::consumers;
     if (ptx::thread_index() >= producers) {
-      if constexpr (moves_registers) ptx::decrease_registers<Producer::gathers ? 56 : 40>();
+      if constexpr (moves_registers) ptx::decrease_registers<40>();
       const u32 warp = (ptx::thread_index() - producers) / 32;
       if (warp == 0) {
         load(args, feed, shared);
@@ -93,7 +94,7 @@ class ForwardSm90 {
         copy(args, feed, shared);
       }
     } else {
-      if constexpr (moves_registers) ptx::increase_registers<Producer::gathers ? 224 : 232>();
+      if constexpr (moves_registers) ptx::increase_registers<232>();
       consume(args, feed, shared);
     }
     // Blocks of a cluster end together: multicasts and arrivals may be on their way to the other.
@@ -101,8 +102,6 @@ class ForwardSm90 {
   }
 
  private:
-  static constexpr int prefix_barrier = 1;  // the prefix sums are there
-
   static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
   static MOE_DEVICE u32 staging_turn(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 8; }
 
@@ -125,7 +124,7 @@ class ForwardSm90 {
   static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tiles::prepare(args.gemm, shared + prefix_offset);
     ptx::warp_barrier();
-    if constexpr (copies) ptx::named_barrier_arrive<prefix_barrier, 96>();
+    if constexpr (copies) ptx::named_barrier_arrive<prefix_sums_barrier, 96>();
     feed.feed(Tiles(shared + prefix_offset), args.queue);
   }
 
@@ -142,17 +141,16 @@ class ForwardSm90 {
   }
 
   static MOE_DEVICE void gather(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    Producer producer(shared, {shared + barrier_offset});
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed))
-      producer.gather(args.gemm, tile, shared + gather_table_offset, ptx::thread_index() % Producer::gather_threads);
+    Gatherer gatherer(shared, {shared + barrier_offset}, shared + gather_table_offset);
+    gatherer.run(args.gemm, [&] { return next(feed); });
   }
 
   static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    ptx::named_barrier<prefix_barrier, 96>();
+    ptx::named_barrier<prefix_sums_barrier, 96>();
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
-    copier.copy_past(args, tiles.rows());
+    copier.copy_past(args, tiles.rows());  // for other blocks, sooner than they would
   }
 
   static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
@@ -160,7 +158,7 @@ class ForwardSm90 {
     RowsReady ready(shared + ready_offset);
     int rows = 0;
     if constexpr (copies) {
-      ptx::named_barrier<prefix_barrier, 96>();
+      ptx::named_barrier<prefix_sums_barrier, 96>();
       rows = Tiles(shared + prefix_offset).rows();
     }
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {

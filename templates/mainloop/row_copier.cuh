@@ -22,9 +22,6 @@
 
 namespace moe_tune {
 
-/// Rows that a flag stands for.
-inline constexpr int copied_piece_rows = 32;
-
 /// Shared memory: [slots][their mbarriers]. All methods by one warp.
 template <class Problem>
 class RowCopier {
@@ -34,7 +31,7 @@ class RowCopier {
                                : most_bytes / row_bytes >= 2 ? static_cast<int>(most_bytes / row_bytes)
                                                              : 2;
   static constexpr int ahead = slots / 2;  // loads before stores
-  static constexpr int piece_rows = copied_piece_rows;
+  static constexpr int piece_rows = abi::copied_piece_rows;
   /// Rows that are copied ahead of a tile's expert: 16 MiB, a quarter of an H200's L2, and what boxes read behind a tile.
   static constexpr int ahead_rows = static_cast<int>((16 << 20) / row_bytes) + 2 * piece_rows;
 
@@ -45,8 +42,8 @@ class RowCopier {
   MOE_DEVICE RowCopier(u32 shared_address, int rows) : base_(shared_address), rows_(rows) {}
 
   /// By one thread, like RingBarriers::init().
-  MOE_DEVICE void init() const {
-    for (u32 slot = 0; slot < slots; ++slot) ptx::mbarrier_init(landed(slot), 1);
+  static MOE_DEVICE void init(u32 shared_address) {
+    for (u32 slot = 0; slot < slots; ++slot) ptx::mbarrier_init(shared_address + slots * row_bytes + slot * 8, 1);
   }
 
   /// Copies pieces until all rows up to ahead_rows after `row` are taken.
@@ -139,9 +136,9 @@ class RowsReady {
   /// Waits for what the boxes of the next tile read, which is more than its rows, and passes it on. By a warp; `rows`: of all
   /// experts.
   MOE_DEVICE void announce(const abi::ForwardSm90Args& args, const Tile& tile, int rows) {
-    const int end = tile.row + (tile.rows + copied_piece_rows - 1) / copied_piece_rows * copied_piece_rows;
-    const int last = ((end < rows ? end : rows) - 1) / copied_piece_rows;
-    for (int piece = tile.row / copied_piece_rows + static_cast<int>(ptx::lane_index()); piece <= last; piece += 32) {
+    const int end = tile.row + (tile.rows + abi::copied_piece_rows - 1) / abi::copied_piece_rows * abi::copied_piece_rows;
+    const int last = ((end < rows ? end : rows) - 1) / abi::copied_piece_rows;
+    for (int piece = tile.row / abi::copied_piece_rows + static_cast<int>(ptx::lane_index()); piece <= last; piece += 32) {
       while (ptx::load_acquire_gpu(args.copied + 1 + piece) == 0) {
       }
     }

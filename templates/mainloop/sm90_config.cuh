@@ -16,6 +16,11 @@ enum class Schedule { cooperative, ping_pong };
 enum class TileSource { static_order, queue };
 enum class Gather { dispatch, in_kernel, copy_ahead };
 
+// Named barriers of a block.
+inline constexpr int gather_barrier = 1;       // of the warps that gather
+inline constexpr int prefix_sums_barrier = 2;  // the prefix sums are made
+inline constexpr int consumer_barriers = 3;    // one for each consumer warpgroup
+
 /// Of a row of an operand in shared memory: 64 elements.
 inline constexpr int sm90_k = 64;
 inline constexpr u32 sm90_row_bytes = sm90_k * 2;
@@ -59,7 +64,7 @@ struct Sm90Config {
                 "consumers share whole 64-row blocks");
   static_assert(mma_n <= 256 && BlockM <= 256 && BlockN <= 256);
   static_assert(!ping_pong || Consumers == 2);
-  static_assert(Cluster == 1 || ((Cluster == 2 || Cluster == 4) && !gathers));
+  static_assert(Cluster == 1 || Cluster == 2);
 };
 
 }  // namespace moe_tune

@@ -1,29 +1,27 @@
-// The copies of a forward kernel of the sm90 family, from global memory to the ring: boxes of weights and of token rows by TMA,
-// or with Gather::in_kernel token rows one 16-byte chunk at a time by the threads of two warps.
+// The copies of a forward kernel of the sm90 family, from global memory to the ring: boxes of weights and of token rows by TMA.
+// With Gather::in_kernel the token rows are mainloop/row_gatherer.cuh's.
 // archs: sm_90a
 //
-// In a cluster all blocks multiply the same token rows with different weights. The boxes of tokens are dealt out to the blocks;
-// each loads its boxes for all. So a block writes into the others' stages: it waits until the readers of all blocks are done with
-// theirs, and each block announces all the bytes that its own stage gets.
+// In a cluster both blocks multiply the same token rows with different weights. The boxes of tokens are dealt out to the blocks;
+// each loads its boxes for both. So a block writes into the other's stage: it waits until the readers of both blocks are done
+// with theirs, and each block announces all the bytes that its own stage gets.
 #pragma once
 
 #include "abi/forward_sm90.cuh"
 #include "mainloop/ring.cuh"
+#include "mainloop/row_gatherer.cuh"
 #include "mainloop/sm90_config.cuh"
 #include "ptx/cluster.cuh"
-#include "ptx/cp_async.cuh"
-#include "ptx/shared.cuh"
-#include "ptx/sync.cuh"
 #include "ptx/tma.cuh"
 #include "schedule/expert_tiles.cuh"
 #include "schedule/forward_problem.cuh"
-#include "schedule/slots.cuh"
 
 namespace moe_tune {
 
 template <class Problem, class Config>
 class Sm90Producer {
   using Barriers = RingBarriers<Config::stages>;
+  using Gatherer = RowGatherer<Problem, Config>;
   static constexpr int k_blocks = (Problem::K + Config::block_k - 1) / Config::block_k;
   static constexpr int box_rows = Config::block_m % 32 == 0 ? 32 : 16;  // of tokens
   static constexpr u32 box_bytes = box_rows * sm90_row_bytes;
@@ -32,9 +30,8 @@ class Sm90Producer {
  public:
   /// Does Gather::in_kernel apply?
   static constexpr bool gathers = Problem::permute_x && Config::gathers;
-  static constexpr int gather_threads = Problem::fuse_mul_pre ? 32 : 64;  // one warp is left for the row tables
-  /// Arrivals at a full mbarrier: the thread that announces bytes, and the threads whose copies are counted.
-  static constexpr u32 full_arrivals = 1 + (gathers ? gather_threads : 0);
+  /// Arrivals at a full mbarrier: the thread that announces bytes, and those who gather.
+  static constexpr u32 full_arrivals = 1 + (gathers ? Gatherer::arrivals : 0);
 
   MOE_DEVICE Sm90Producer(u32 stages, Barriers barriers) : stages_(stages), barriers_(barriers) {}
 
@@ -42,7 +39,7 @@ class Sm90Producer {
   MOE_DEVICE void load(const abi::ForwardSm90Args& args, const Tile& tile) {
     const u32 rank = Config::cluster == 1 ? 0 : ptx::cluster_rank();
     const int boxes = (tile.rows + box_rows - 1) / box_rows;
-    const u32 bytes = w_bytes + (gathers ? 0 : static_cast<u32>(boxes) * Config::k_slices * box_bytes);
+    const u32 bytes = w_bytes + Config::k_slices * (gathers ? sent_bytes(tile, rank) : static_cast<u32>(boxes) * box_bytes);
     MOE_NO_UNROLL
     for (int k_block = 0; k_block < k_blocks; ++k_block) {
       const u32 full = barriers_.full(position_.stage);
@@ -64,43 +61,13 @@ class Sm90Producer {
     }
   }
 
-  /// Gathers the token rows of all k-blocks of a tile. By gather_threads threads, `thread` of them the calling one; `table` is
-  /// shared memory for a word per row.
-  MOE_DEVICE void gather(const abi::GroupedGemmArgs& args, const Tile& tile, u32 table, u32 thread) {
-    constexpr int barrier = 1;
-    const int rows = (tile.rows + 15) / 16 * 16;    // what is multiplied; missing ones are zeros
-    ptx::named_barrier<barrier, gather_threads>();  // the table of the tile before has been read
-    for (int row = static_cast<int>(thread); row < rows; row += gather_threads) {
-      const int slot = row < tile.rows ? load_slot(args, tile.row + row) : -1;
-      ptx::store_shared(table + static_cast<u32>(row) * 4, slot < 0 ? -1 : slot / Problem::top_k);
-    }
-    ptx::named_barrier<barrier, gather_threads>();
-
-    const u32 chunk = thread % 8;
-    const char* x = static_cast<const char*>(args.x) + chunk * 16;
-    MOE_NO_UNROLL
-    for (int k_block = 0; k_block < k_blocks; ++k_block) {
-      barriers_.wait_empty(position_);
-      const u32 stage = stages_ + position_.stage * Config::stage_bytes + Config::x_offset;
-      MOE_NO_UNROLL
-      for (int row = static_cast<int>(thread / 8); row < rows; row += gather_threads / 8) {
-        const int token = ptx::load_shared(table + static_cast<u32>(row) * 4);
-        const u64 source = reinterpret_cast<u64>(x) + static_cast<u64>(static_cast<i64>(token) * args.x_row_bytes);
-        MOE_UNROLL
-        for (int slice = 0; slice < Config::k_slices; ++slice) {
-          const int k = k_block * Config::block_k + slice * sm90_k;
-          const bool valid = token >= 0 && k + static_cast<int>(chunk) * 8 < Problem::K;
-          const u32 target = stage + slice * Config::x_slice_bytes + static_cast<u32>(row) * sm90_row_bytes +
-                             ((chunk ^ static_cast<u32>(row) % 8) << 4);
-          ptx::cp_async_16<0>(target, source + static_cast<u64>(k) * 2, valid);
-        }
-      }
-      ptx::cp_async_mbarrier_arrive_noinc(barriers_.full(position_.stage));
-      position_.advance();
-    }
+ private:
+  /// Of gathered rows, those of a slice that the other block of a cluster sends.
+  static MOE_DEVICE u32 sent_bytes(const Tile& tile, u32 rank) {
+    if constexpr (Config::cluster == 1) return 0;
+    return static_cast<u32>(Gatherer::part_of(tile, 1 - rank).count) * sm90_row_bytes;
   }
 
- private:
   static MOE_DEVICE void load_weights(const abi::ForwardSm90Args& args, u32 target, u32 full, int k, const Tile& tile) {
     if constexpr (Problem::fuse_swiglu) {
       // Gate rows, then the up rows that belong to them: pairs meet in the registers of one thread.

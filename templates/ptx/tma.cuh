@@ -3,9 +3,10 @@
 //
 // Called by one thread; all are asynchronous and of the async proxy. x counts elements along the innermost dimension, y and z
 // along the next, for loads possibly from below zero. x times the size of an element is a multiple of 16, or the copy is an
-// illegal instruction. Box size, swizzle and bounds are in the map. Elements out of bounds load as zeros; stores leave them alone,
-// but see there. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and repeats every
-// 1024 bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in global memory.
+// illegal instruction. Box size, swizzle and bounds are in the map. Elements out of bounds load as zeros; stores leave them
+// alone, but see there. Shared addresses are 128-byte aligned; with a swizzle the pattern follows the absolute address and
+// repeats every 1024 bytes (128B), 512 (64B) or 256 (32B), so align the stage to that. The map is a grid constant or lies in
+// global memory.
 #pragma once
 
 #include "abi/tensor_map.cuh"

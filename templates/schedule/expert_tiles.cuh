@@ -4,12 +4,12 @@
 // Expert e owns rows [row_start[e], row_start[e+1]) and ceil(rows / BLOCK_M) row tiles. Tile ids run over experts, then over the
 // expert's row tiles x column tiles, the inner one chosen by TileOrder:
 //
-// With a Grain, the row tiles of an expert are nearly equal, each a multiple of Grain but the last; else all but the last are
-// full.
-//
 //     id:   0 1 2 | 3 4 5 | 6 7 | ...        m_fastest, expert 0 with 3 row tiles and 2 column tiles, expert 1 with 1 and 2
 //     n:    0 0 0 | 1 1 1 | 0 1 |
 //     m:    0 1 2 | 0 1 2 | 0 0 |
+//
+// All row tiles of an expert but the last are full; with a Grain below BLOCK_M they are nearly equal, multiples of Grain but the
+// last.
 //
 // Both prefix sums are made once per block in shared memory by one warp, prepare(); finding a tile is a binary search there.
 #pragma once
@@ -89,7 +89,7 @@ class ExpertTiles {
   /// At most BLOCK_M, and more than rows / row_tiles rounded down: the last tile has a row too.
   static MOE_DEVICE int rows_of_tile(int rows, int row_tiles) {
     if constexpr (Grain == BLOCK_M) return BLOCK_M;
-    const int even = (rows + row_tiles - 1) / row_tiles;
+    const int even = (rows - 1) / row_tiles + 1;
     return (even + Grain - 1) / Grain * Grain;
   }
 

@@ -26,14 +26,16 @@ template <class Config, int Readers>
 class TileFeed {
   // A ping-pong block works on two tiles and loads a third.
   static constexpr int slots = Config::ping_pong ? 4 : 3;
+  static constexpr int most_slots = 4;  // room for as many in any block: the host knows one size
   static constexpr u32 slot_bytes = 16;
   using Barriers = RingBarriers<slots>;
 
  public:
-  static constexpr u32 bytes = 4 * slot_bytes + 4 * 16;
+  static constexpr u32 bytes = most_slots * (slot_bytes + 16);
 
   /// `shared_address` is 16-byte aligned.
-  MOE_DEVICE explicit TileFeed(u32 shared_address) : slots_(shared_address), barriers_{shared_address + 4 * slot_bytes} {}
+  MOE_DEVICE explicit TileFeed(u32 shared_address)
+      : slots_(shared_address), barriers_{shared_address + most_slots * slot_bytes} {}
 
   /// By one thread, like RingBarriers::init().
   MOE_DEVICE void init() const {

@@ -75,7 +75,7 @@ TEST_CASE("The instantiation carries every number of the problem and the config"
   problem.fuse_mul_post = true;
   const std::string source =
       emit_forward(problem, {Family::sm80, 64, 256, 32, 8, 2, 5, 1, TileOrder::n_fastest}, WeightLayout::strided);
-  CHECK_THAT(source, Contains("// moe-tune 1: forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post\n"
+  CHECK_THAT(source, Contains("// moe-tune 2: forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post\n"
                               "// config: sm80_64x256x32_w8m2_s5_c1_nfast, for sm_80 and later\n"
                               "// threads per block 256, dynamic shared memory 103432 bytes, grid: SMs x 1\n"));
   const std::string text = instantiation(source);
