@@ -16,7 +16,7 @@ struct Prediction {
   double total = 0;
   double compute = 0;  ///< MMA time of the fullest SM, with what small warp tiles and short pipelines lose
   double memory = 0;   ///< bytes that must come from DRAM at the rate that the bytes in flight allow
-  double fixed = 0;    ///< launch, schedule, first fill and last store; the dispatch before the kernel, where there is one
+  double fixed = 0;    ///< launch, schedule, first fill and last store; what copying rows to expert order shows
   double tiles = 0;    ///< tiles of the launch
   double waves = 0;    ///< tiles per resident block
 
