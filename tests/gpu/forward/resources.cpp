@@ -2,10 +2,10 @@
 #include <catch2/catch.hpp>
 #include <memory>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include "generator/constraints.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/queue_counters.hpp"
 #include "runtime/launch/workspace_pool.hpp"
@@ -53,9 +53,14 @@ TEST_CASE("resources: a captured launch has a queue counter of its own, and memo
 }
 
 TEST_CASE("resources: pooled workspace serves calls on several streams, and in graphs beside them") {
+  if (!has_sm90()) return;
   const Problem problem = {.E = 24, .N = 392, .K = 456, .top_k = 3, .permute_x = true};
-  if (!runs_on(Family::sm90, Gpu::get().description())) return;
-  const KernelConfigForward config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch");
+  const KernelConfigForward config =
+      parse_config(GENERATE(as<std::string>(), "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch",
+                            "sm90_192x128x64_weights_pingpong_w12_s3_c1_x1_queue_mfast_copyahead",
+                            "sm90_128x128x64_tokens_coop_w12_s4_c1_x2_static_nfast_copyahead",
+                            "sm90_64x256x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_inkernel"));
+  INFO(to_string(config));
   const ForwardKernel kernel = Gpu::get().load({problem, config});
   CUdevice device = 0;
   driver().cuCtxGetDevice(&device);
@@ -84,8 +89,8 @@ TEST_CASE("resources: pooled workspace serves calls on several streams, and in g
 }
 
 TEST_CASE("resources: a launch without what it needs is refused") {
+  if (!has_sm90()) return;
   const Problem problem = {.E = 4, .N = 256, .K = 64, .top_k = 1, .permute_x = true};
-  if (!runs_on(Family::sm90, Gpu::get().description())) return;
   const KernelConfigForward config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
   const ForwardKernel kernel = Gpu::get().load({problem, config});
   ForwardCase forward(routed_case(problem, 10, {}));

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "generator/constraints.hpp"
 #include "tests/gpu/support/forward_case.hpp"
 
 namespace moe_tune::test {
@@ -23,6 +24,12 @@ void check_forward(const CaseSpec& spec, const ForwardKernel& kernel, int max_sm
   ForwardCase forward(spec);
   CHECK(forward.run(kernel, nullptr, max_sms) == 0);
   check_result(forward);
+}
+
+bool has_sm90() {
+  const bool runs = runs_on(Family::sm90, Gpu::get().description());
+  if (!runs) WARN("not tried: kernels of the sm90 family, which need a GPU of compute capability 9.0");
+  return runs;
 }
 
 }  // namespace moe_tune::test

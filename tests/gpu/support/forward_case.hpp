@@ -84,4 +84,7 @@ class ForwardCase {
 void check_forward(const CaseSpec& spec, const ForwardKernel& kernel, int max_sms = 0);
 void check_result(const ForwardCase& forward);
 
+/// Whether this GPU runs kernels of the sm90 family; WARNs (Catch2) when not.
+bool has_sm90();
+
 }  // namespace moe_tune::test
