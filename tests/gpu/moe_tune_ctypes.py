@@ -35,7 +35,7 @@ class ForwardConfig(ctypes.Structure):
         (name, ctypes.c_int32)
         for name in (
             *("BLOCK_M", "BLOCK_N", "BLOCK_K", "warps", "warps_m", "stages", "ctas_per_sm", "n_fastest"),
-            *("family", "weights_m", "ping_pong", "cluster", "queue", "in_kernel"),
+            *("family", "weights_m", "ping_pong", "cluster", "queue", "gather"),
         )
     ]
 
@@ -99,13 +99,13 @@ ENUMS = {
     "weights_m": ("tokens", "weights"),
     "ping_pong": ("coop", "pingpong"),
     "queue": ("static", "queue"),
-    "in_kernel": ("dispatch", "inkernel"),
+    "gather": ("dispatch", "inkernel", "copyahead"),
 }
 WORD = {field: f"_(?P<{field}>{'|'.join(words)})" for field, words in ENUMS.items()}
 CONFIG_NAMES = (
     rf"sm80{TILE}_w(?P<warps>\d+)m(?P<warps_m>\d+)_s(?P<stages>\d+)_c(?P<ctas_per_sm>\d+){WORD['n_fastest']}",
     rf"sm90{TILE}{WORD['weights_m']}{WORD['ping_pong']}_w(?P<warps>\d+)_s(?P<stages>\d+)_c(?P<ctas_per_sm>\d+)"
-    rf"_x(?P<cluster>\d+){WORD['queue']}{WORD['n_fastest']}{WORD['in_kernel']}",
+    rf"_x(?P<cluster>\d+){WORD['queue']}{WORD['n_fastest']}{WORD['gather']}",
 )
 
 
@@ -127,13 +127,18 @@ class MoeTuneError(RuntimeError):
         self.is_usage = result == MOE_TUNE_USAGE_ERROR
 
 
+def existing(path):
+    """The path of the library, which is there."""
+    if not pathlib.Path(path).is_file():
+        raise SystemExit(f"there is no library {path}: build the project (./check does), or name one with --library")
+    return path
+
+
 class Library:
     """libmoe_tune.so. It reads its environment (MOE_TUNE_MODE, MOE_TUNE_DB, ...) when it is first used."""
 
     def __init__(self, path):
-        if not pathlib.Path(path).is_file():
-            raise SystemExit(f"there is no library {path}: build the project (./check does), or name one with --library")
-        self._library = ctypes.CDLL(str(path))
+        self._library = ctypes.CDLL(str(existing(path)))
         self._library.moe_tune_last_error.restype = ctypes.c_char_p
         self._library.moe_tune_version.restype = ctypes.c_char_p
         self._library.moe_tune_grouped_gemm_forward.argtypes = [ctypes.POINTER(ForwardArgs), ctypes.c_void_p]
@@ -161,11 +166,9 @@ class Library:
 
         The loader would hand out the first instance again for the same file, so this loads a copy.
         """
-        if not pathlib.Path(path).is_file():
-            raise SystemExit(f"there is no library {path}: build the project (./check does), or name one with --library")
         with tempfile.TemporaryDirectory() as folder:
             copy = pathlib.Path(folder) / "libmoe_tune_copy.so"
-            shutil.copyfile(path, copy)
+            shutil.copyfile(existing(path), copy)
             library = cls(copy)
         library._with_environment(environment)
         return library
@@ -226,7 +229,7 @@ class ForwardCall:
         if config is not None:
             self._config = parse_config(config)
             # Says how rows are permuted, which other problems do not ask for.
-            self._config.in_kernel = self._config.in_kernel and problem.permute_x
+            self._config.gather = self._config.gather if problem.permute_x else 0
             self._args.config = ctypes.pointer(self._config)
         self._set("x", layer.x)
         self._set("w", layer.w)
