@@ -14,15 +14,16 @@ import dataclasses
 import math
 import sys
 
-from results import kind, load_rows
+from results import FOLDER, kind, load_rows
+
+sys.path.append(str(FOLDER.parents[1] / "tests" / "gpu"))
+from row_tolerance import row_tolerance
 
 GEMMS = ("gate_up", "down")
 BIG = (("qwen3-235b-a22b", 16384), ("qwen3-30b-a3b", 8192), ("qwen3-30b-a3b", 32768), ("llama4-scout", 8192))
 QWEN = "qwen3-30b-a3b"
 # Unsloth's Triton kernel, autotuned, at one token of qwen3-30b-a3b: milliseconds on an H200, measured apart from these files.
 UNSLOTH_MS = {"gate_up": 0.057, "down": 0.079}
-# As row_tolerance() of tests/gpu/moe_layer.py: rows that are wrong by more count for nothing.
-ROW_TOLERANCE = 2.0**-8 + 2.0**-12
 
 
 def speed(ratio):
@@ -115,7 +116,7 @@ class Rows:
         self._calls = {}  # call: {kind: row}
         dates = {}
         for row in sorted(rows, key=lambda row: row.get("date", "")):
-            wrong = not (row.get("max_rel_err") or 0) <= ROW_TOLERANCE
+            wrong = not (row.get("max_rel_err") or 0) <= row_tolerance(row["dtype"])
             if row["dtype"] != "bf16" or row["op"] != "forward" or wrong or (kind(row) == "by hand" and not by_hand):
                 continue
             key = self._key(**row)

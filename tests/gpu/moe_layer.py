@@ -235,8 +235,3 @@ def make_weight(problem, seed=1):
     for expert in weight:  # one expert at a time: the float32 random numbers of all would need twice the memory
         expert.copy_(torch.randn(problem.n, problem.k, device="cuda", generator=generator) / math.sqrt(problem.k))
     return weight
-
-
-def row_tolerance(dtype):
-    """As row_tolerance() of runtime/launch/utility_kernels.hpp: half a unit in the last place, and what summation orders differ by."""
-    return (2.0**-8 if dtype == "bf16" else 2.0**-11) + 2.0**-12
