@@ -44,6 +44,7 @@ faster than the peer.
 | of uniform | against the same kernel under uniform routing |
 | sustained | milliseconds back to back for some time; then against dense and torch+perm, measured the same way |
 | error | worst row of the tuned kernel, relative to float32 |
+| evicted MiB | read before every sample to evict the L2 (50 MiB on an H200): few, so that the card stays as warm as in use; many where dense takes less than 0.2 ms, so that the host stays ahead. Where there is no figure it was 512 |
 | config | of the tuned kernel |
 """
 
@@ -76,6 +77,7 @@ def cells(default, best):
         "sustained of dense": percent(best.get("dense_sustained_ms"), sustained) if sustained else "-",
         "sustained of torch+perm": percent(best.get("torch_perm_sustained_ms"), sustained) if sustained else "-",
         "error": f"{best['max_rel_err']:.4f}" if best.get("max_rel_err") is not None else "-",
+        "evicted MiB": str(best.get("evict_mib", "-")),
         "config": best["config"].split(" ")[0] if best.get("config") else "-",
     }
 

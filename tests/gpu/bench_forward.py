@@ -22,6 +22,7 @@ import dataclasses
 import datetime
 import json
 import random
+import re
 import shlex
 import shutil
 import statistics
@@ -30,12 +31,20 @@ import sys
 
 import torch
 
-from fair_timing import measure_rounds, measure_sustained, median_with_interval
-from moe_layer import MODELS, Layer, make_problem, make_weight, row_tolerance
+from fair_timing import measure_once, measure_rounds, measure_sustained, median_with_interval
+from moe_layer import MODELS, Layer, make_problem, make_weight
 from moe_tune_ctypes import ForwardCall, Library, MoeTuneError, parse_config
+from row_tolerance import row_tolerance
 from stream_read import StreamRead
 
-EVICT_BYTES = 512 << 20  # ten times the L2, and long enough for the host to enqueue what follows
+# What is read before a sample: twice an H200's L2 of 50 MiB, as more would be a pause after which the card runs faster than in use.
+# Before short calls more, so that the host has time to enqueue what follows.
+EVICT_BYTES = 128 << 20
+EVICT_BYTES_SHORT = 512 << 20
+SHORT_MS = 0.2  # of dense
+
+# What tuning_db/lookup.cpp says of a config from a database.
+TUNED_REASON = re.compile(r"(predicted|imported|tuned|manual) (for \d+ to \d+ tokens|at \d+ tokens)")
 
 # Of an argument of --fusions: the fusions of each variant.
 FUSED_VARIANTS = {
@@ -90,7 +99,7 @@ class Bench:
         self.stream_read = StreamRead()
         self.order = random.Random(arguments.seed)
         self.complaints = []
-        self._evicted = torch.zeros(EVICT_BYTES, device="cuda", dtype=torch.uint8)
+        self._evicted = torch.zeros(EVICT_BYTES_SHORT, device="cuda", dtype=torch.uint8)
         self.provenance = {
             "device": properties.name,
             "driver": driver_version(),
@@ -99,8 +108,8 @@ class Bench:
             "command": shlex.join(["python3", *sys.argv]),
         }
 
-    def evict(self):
-        self.stream_read(self._evicted, EVICT_BYTES)
+    def evict(self, size):
+        self.stream_read(self._evicted, size)
 
     def complain(self, text):
         self.complaints.append(text)
@@ -114,18 +123,28 @@ def fused_problems(problem, arguments):
     return [problem.with_fusions(variant) for name in names for variant in FUSED_VARIANTS[name]]
 
 
+def is_tuned(explanation):
+    """Whether a config is from the database, as explain() says it: "CONFIG (REASON)"."""
+    _, _, reason = explanation.partition(" (")
+    if reason.startswith("default: "):
+        return False
+    if not TUNED_REASON.match(reason):
+        raise SystemExit(f"cannot tell whether this config is tuned: {explanation}")
+    return True
+
+
 def tuned_kernel(bench, layer, variant):
     """The kernel that the database has for the call, or None. Rows in expert order are nobody's block: where they have no entry,
     the one of the permuted rows serves."""
     call = bench.tuned.call(layer)
-    if "(default" not in call.explain():
+    if is_tuned(call.explain()):
         return Kernel("tuned", layer, variant, call)
     problem = layer.problem
     if problem.permuted:
         return None
     permuted = dataclasses.replace(problem, permute_x=problem.gemm == "gate_up", permute_y=problem.gemm == "down")
     reason = bench.tuned.call(Layer(permuted, layer.tokens, "uniform", layer.w)).explain()
-    if "(default" in reason:
+    if not is_tuned(reason):
         return None
     return Kernel("tuned", layer, variant, bench.default.call(layer, reason.split(" ")[0]))
 
@@ -223,8 +242,9 @@ def peer_calls(bench, layer):
     return calls
 
 
-def make_row(bench, kernel, model, samples, sustained):
-    """`samples`: {name: milliseconds of every round}; `sustained`: {name: milliseconds}; both of all that shared the rounds."""
+def make_row(bench, kernel, model, samples, sustained, evicted):
+    """`samples`: {name: milliseconds of every round}; `sustained`: {name: milliseconds}; both of all that shared the rounds.
+    `evicted`: bytes read before every sample."""
     problem = kernel.layer.problem
     fused = bool(problem.fusions)
     median, interval = median_with_interval(samples[kernel.key])
@@ -260,6 +280,7 @@ def make_row(bench, kernel, model, samples, sustained):
         "identical_reruns": kernel.identical_reruns,
         "config": kernel.reason,
         "rounds": len(samples[kernel.key]),
+        "evict_mib": evicted >> 20,
         **bench.provenance,
     }
 
@@ -271,14 +292,16 @@ def bench_call(bench, model, problem, tokens, weight):
     kernels = verify(bench, make_kernels(bench, layer))
     calls = {**peer_calls(bench, layer), **{kernel.key: kernel.call.run for kernel in kernels}}
     limits = {"warm_up": arguments.warm_up, "most": arguments.rounds, "least": min(15, arguments.rounds)}
-    samples = measure_rounds(calls, bench.evict, bench.order, seconds=arguments.seconds, **limits)
+    # The same for all that share the rounds.
+    evicted = EVICT_BYTES_SHORT if measure_once(calls["dense"]) < SHORT_MS else EVICT_BYTES
+    samples = measure_rounds(calls, lambda: bench.evict(evicted), bench.order, seconds=arguments.seconds, **limits)
     shown = [kernel for kernel in kernels if kernel.variant != "uniform"]
     sustained = {}
     if arguments.sustained > 0:
         names = {kernel.key for kernel in shown} | set(PEERS)
         medians = {name: statistics.median(values) for name, values in samples.items() if name in names}
         sustained = measure_sustained(calls, medians, bench.order, arguments.sustained)
-    rows = [make_row(bench, kernel, model, samples, sustained) for kernel in shown]
+    rows = [make_row(bench, kernel, model, samples, sustained, evicted) for kernel in shown]
     return sorted(rows, key=lambda row: (row["fusions"], row["by_hand"], row["tuned"], row["ms"]))
 
 

@@ -24,8 +24,21 @@ def median_with_interval(samples):
     return statistics.median(ordered), [ordered[low], ordered[count - 1 - low]]
 
 
+def measure_once(call):
+    """Milliseconds of one call, after another that may still have to load what it runs."""
+    call()
+    begin = torch.cuda.Event(enable_timing=True)
+    end = torch.cuda.Event(enable_timing=True)
+    begin.record()
+    call()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end)
+
+
 def measure_rounds(calls, evict, order, *, warm_up, least, most, seconds):
-    """{name: milliseconds of every round}. As many rounds as fit into `seconds`, between `least` and `most`."""
+    """{name: milliseconds of every round}. As many rounds as fit into `seconds`, between `least` and `most`, by what the last one
+    of the `warm_up` rounds takes; without these, the first."""
     names = list(calls)
     samples = {name: [] for name in names}
     rounds = warm_up + most
@@ -47,7 +60,7 @@ def measure_rounds(calls, evict, order, *, warm_up, least, most, seconds):
         if number > warm_up:
             for name, (begin, end) in events.items():
                 samples[name].append(begin.elapsed_time(end))
-        if number == warm_up:
+        if number == max(warm_up, 1):
             rounds = warm_up + max(least, min(most, int(seconds / (time.perf_counter() - started))))
     return samples
 
