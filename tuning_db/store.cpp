@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -37,8 +39,8 @@ fs::path damaged_name(const fs::path& path) {
   return name;
 }
 
-fs::path with_suffix(fs::path path, std::string_view suffix) {
-  path += suffix;
+fs::path lock_path(fs::path path) {
+  path += ".lock";
   return path;
 }
 
@@ -49,9 +51,17 @@ Database Store::read() const {
   return text ? decode_database(*text, path_.string()) : Database{};
 }
 
+void Store::ensure_publishable() const {
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  ensure_private_folder(folder);
+  const FileLock lock(lock_path(path_));
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) throw_errno("cannot write to the folder", folder);
+  read();
+}
+
 void Store::publish(const std::vector<Entry>& entries) const {
   ensure_private_folder(path_.parent_path());
-  const FileLock lock(with_suffix(path_, ".lock"));
+  const FileLock lock(lock_path(path_));
   remove_orphan_temporaries(path_);
 
   Database database;

@@ -20,6 +20,10 @@ class Store {
   /// EnvironmentError when it cannot be read.
   Database read() const;
 
+  /// Throws what publish() would throw now: creates a missing folder, checks that it is private and can be written, takes the
+  /// lock, reads. The file stays as it is. For callers whose work would be lost otherwise.
+  void ensure_publishable() const;
+
   /// Adds entries: lock, read again, merge (tuning_db/merge.hpp), replace the file, durable when it returns. The folder is
   /// created if missing and must be private (ensure_private_folder). A damaged file is first copied to
   /// "<path>.damaged-<time>". On any error the old file stays as it was. Throws as read() does.

@@ -17,6 +17,7 @@
 #include "runtime/tune/recorder.hpp"
 #include "runtime/tune/search.hpp"
 #include "runtime/tune/tokens.hpp"
+#include "tuning_db/store.hpp"
 
 namespace moe_tune {
 namespace {
@@ -424,6 +425,8 @@ std::string_view to_string(Stage stage) { return stage_names[static_cast<std::si
 
 TuneResult tune(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer) {
   if (!plan.refusals.empty()) throw UsageError(fmt::format("this run does not fit: {}", fmt::join(plan.refusals, "; ")));
+  const bool decides = std::any_of(plan.points.begin(), plan.points.end(), [](const PointPlan& point) { return !point.done; });
+  if (decides) Store(options.database).ensure_publishable();
   return Run(options, plan, bench, observer).run();
 }
 

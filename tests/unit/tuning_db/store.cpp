@@ -65,6 +65,22 @@ TEST_CASE("what is no database or a later one is never overwritten", "[store]") 
   }
 }
 
+TEST_CASE("whether entries can be published is known without publishing", "[store]") {
+  const test::TemporaryFolder folder;
+  const Store fresh(folder / "cache" / "db.json");
+  fresh.ensure_publishable();
+  CHECK(fs::is_directory(folder / "cache"));
+  CHECK_FALSE(fs::exists(fresh.path()));
+
+  write_file_atomic(folder / "diary.json", "dear diary");
+  CHECK_THROWS_AS(Store(folder / "diary.json").ensure_publishable(), UsageError);
+
+  fresh.publish({test::sample_entry()});
+  fs::permissions(folder / "cache", fs::perms::all);
+  CHECK_THROWS_WITH(fresh.ensure_publishable(), Catch::Contains("writable by others"));
+  CHECK(fresh.read().entries.size() == 1);
+}
+
 TEST_CASE("publishing removes what killed writers left behind", "[store]") {
   const test::TemporaryFolder folder;
   write_file_atomic(folder / "db.json.tmp-1-1", "half a file");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <set>
 
 #include "generator/constraints.hpp"
@@ -16,6 +18,7 @@
 
 using namespace moe_tune;
 using test::Behaviour;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -26,6 +29,7 @@ struct Tuning {
   std::set<KernelConfigForward> wrong, spilling;
   std::vector<std::string> warnings;
   std::vector<int> tokens_started;
+  std::function<void()> on_point_start;
 
   Tuning() {
     options.model_best = 10;
@@ -34,7 +38,10 @@ struct Tuning {
 
   struct Observer : TuneObserver {
     explicit Observer(Tuning& owner) : owner_(owner) {}
-    void on_point_start(const PointPlan& point, int, int, double) override { owner_.tokens_started.push_back(point.tokens); }
+    void on_point_start(const PointPlan& point, int, int, double) override {
+      owner_.tokens_started.push_back(point.tokens);
+      if (owner_.on_point_start) owner_.on_point_start();
+    }
     void on_warning(const std::string& text) override { owner_.warnings.push_back(text); }
     Tuning& owner_;
   };
@@ -128,7 +135,7 @@ TEST_CASE("a run that is repeated takes everything from the database") {
     SECTION("routing") { tuning.options.routing = parse_routing("zipf:1.0"); }
     SECTION("compiler") { tuning.options.target.env.nvrtc = "13.1"; }
     SECTION("retune") { tuning.options.retune = true; }
-    SECTION("database gone") { std::filesystem::remove(tuning.options.database); }
+    SECTION("database gone") { fs::remove(tuning.options.database); }
     CHECK(tuning.run().points[0].status == PointStatus::tuned);
   }
 }
@@ -417,16 +424,48 @@ TEST_CASE("bisecting measures between neighbours that disagree") {
   CHECK(next == 129);
 }
 
-TEST_CASE("a database that cannot be written costs a warning, not the run") {
+TEST_CASE("a database that cannot be published is said before anything runs") {
   Tuning tuning;
-  std::filesystem::create_directory(tuning.options.database.string() + ".lock");
+  const fs::path folder = tuning.folder.path();
+  test::ScriptedBench bench = tuning.make_bench();
+  SECTION("its folder is writable by others") {
+    fs::permissions(folder, fs::perms::all);
+    CHECK_THROWS_WITH(tuning.run(bench), Catch::Contains("writable by others") && Catch::Contains("chmod go-w"));
+  }
+  SECTION("its lock cannot be taken") {
+    fs::create_directory(tuning.options.database.string() + ".lock");
+    CHECK_THROWS_AS(tuning.run(bench), EnvironmentError);
+  }
+  SECTION("its folder is a file") {
+    std::ofstream(folder / "file") << "x";
+    tuning.options.database = folder / "file" / "db.json";
+    CHECK_THROWS_AS(tuning.run(bench), EnvironmentError);
+  }
+  CHECK(bench.compiled.empty());
+}
+
+TEST_CASE("a run with nothing to decide needs no folder to publish in") {
+  Tuning tuning;
+  tuning.run();
+  fs::permissions(tuning.folder.path(), fs::perms::all);
+  for (const PointResult& point : tuning.run().points) CHECK(point.status == PointStatus::resumed);
+}
+
+TEST_CASE("a database that can no longer be written costs a warning, not the run") {
+  Tuning tuning;
+  const std::string lock = tuning.options.database.string() + ".lock";
+  tuning.on_point_start = [&lock] {
+    fs::remove(lock);
+    fs::create_directory(lock);
+  };
   const TuneResult result = tuning.run();
   CHECK(result.points[2].status == PointStatus::tuned);
   CHECK_FALSE(result.unpublished.empty());
   CHECK_FALSE(tuning.warnings.empty());
   CHECK(tuning.journal().completed.empty());
 
-  std::filesystem::remove(tuning.options.database.string() + ".lock");
+  fs::remove(lock);
+  tuning.on_point_start = nullptr;
   CHECK(tuning.run().points[0].status == PointStatus::tuned);
   CHECK(tuning.published().size() == 3);
 }
