@@ -17,8 +17,9 @@ constexpr std::size_t fewest_mutants = 60;
 constexpr double smallest_share = 0.95;
 
 std::vector<Study> all_studies() {
-  return {forward_plain_study(), forward_gather_study(), forward_scatter_study(), ring_study(),   store_study(),
-          cluster_study(),       gather_study(),         queue_study(),           copier_study(), ping_pong_study()};
+  return {forward_plain_study(), forward_gather_study(), forward_scatter_study(), forward_sm90_study(),
+          ring_study(),          store_study(),          cluster_study(),         gather_study(),
+          queue_study(),         copier_study(),         ping_pong_study()};
 }
 
 std::string_view ending_text(Ending ending) {
@@ -93,7 +94,8 @@ TEST_CASE("page: everything once, written to the file in MOE_TUNE_MUTATION_PAGE"
       "# Mutation study\n\n"
       "Would the emulator notice? Faults of the kinds that kernels have in real life were planted, one at a time, in copies of "
       "three\n"
-      "emitted sm80 forward kernels and of seven small sm90 pipelines (`tests/mutation/pipelines/`), and each copy was run with "
+      "emitted sm80 forward kernels, of one of sm90, and of seven small sm90 pipelines (`tests/mutation/pipelines/`), and each "
+      "copy was run with "
       "the\n"
       "seeds 0 to {last_seed} - every way in which the emulator schedules - until one showed it. A fault is caught when a run "
       "ends in "

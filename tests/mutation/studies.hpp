@@ -10,6 +10,7 @@ namespace moe_tune::test {
 Study forward_plain_study();
 Study forward_gather_study();
 Study forward_scatter_study();
+Study forward_sm90_study();
 Study ring_study();
 Study store_study();
 Study cluster_study();
