@@ -164,16 +164,18 @@ class RowGatherer {
   MOE_DEVICE void send(const TileRows& part, u32 stage) const {
     ptx::fence_async_shared();
     ptx::named_barrier<gather_barrier, threads>();
-    if (thread() != 0) return;
-    const u32 full = barriers_.full(stage);
-    ptx::mbarrier_arrive(full);
-    const u32 other = 1 - rank_;
-    MOE_UNROLL
-    for (int slice = 0; slice < Config::k_slices; ++slice) {
-      const u32 rows = rows_address(stage, slice, part.first);
-      ptx::bulk_copy_to_cluster(ptx::map_to_rank(rows, other), rows, static_cast<u32>(part.count) * sm90_row_bytes,
-                                ptx::map_to_rank(full, other));
+    if (thread() == 0) {
+      const u32 full = barriers_.full(stage);
+      ptx::mbarrier_arrive(full);
+      const u32 other = 1 - rank_;
+      MOE_UNROLL
+      for (int slice = 0; slice < Config::k_slices; ++slice) {
+        const u32 rows = rows_address(stage, slice, part.first);
+        ptx::bulk_copy_to_cluster(ptx::map_to_rank(rows, other), rows, static_cast<u32>(part.count) * sm90_row_bytes,
+                                  ptx::map_to_rank(full, other));
+      }
     }
+    ptx::warp_barrier();  // the next barrier wants whole warps
   }
 
   u32 stages_;
