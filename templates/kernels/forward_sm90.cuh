@@ -12,8 +12,8 @@
 // Cooperative consumers split a tile along the MMA's M side. Ping-pong consumers take whole tiles in turn, and turns go round
 // between them: for the products, so that one has the tensor cores to itself while the other stores, and for the staging buffer.
 //
-// Shared memory: [ring][staging][row tables][gather table][prefix sums][tile slots and their mbarriers][ring
-// mbarriers][turns][copier][rows ready]
+// Shared memory: [ring][staging][row tables][gather table][prefix sums][tile slots, mbarriers][ring mbarriers][turns][copier]
+// [rows ready]
 #pragma once
 
 #include "epilogue/staged_rows.cuh"
@@ -124,7 +124,7 @@ class ForwardSm90 {
   static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tiles::prepare(args.gemm, shared + prefix_offset);
     ptx::warp_barrier();
-    if constexpr (copies) ptx::named_barrier_arrive<prefix_sums_barrier, 96>();
+    if constexpr (copies) ptx::named_barrier_arrive<prefix_sums_barrier, prefix_sums_threads>();
     feed.feed(Tiles(shared + prefix_offset), args.queue);
   }
 
@@ -146,7 +146,7 @@ class ForwardSm90 {
   }
 
   static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    ptx::named_barrier<prefix_sums_barrier, 96>();
+    ptx::named_barrier<prefix_sums_barrier, prefix_sums_threads>();
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
@@ -158,7 +158,7 @@ class ForwardSm90 {
     RowsReady ready(shared + ready_offset);
     int rows = 0;
     if constexpr (copies) {
-      ptx::named_barrier<prefix_sums_barrier, 96>();
+      ptx::named_barrier<prefix_sums_barrier, prefix_sums_threads>();
       rows = Tiles(shared + prefix_offset).rows();
     }
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {

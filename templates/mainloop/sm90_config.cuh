@@ -17,9 +17,10 @@ enum class TileSource { static_order, queue };
 enum class Gather { dispatch, in_kernel, copy_ahead };
 
 // Named barriers of a block.
-inline constexpr int gather_barrier = 1;       // of the warps that gather
-inline constexpr int prefix_sums_barrier = 2;  // the prefix sums are made
-inline constexpr int consumer_barriers = 3;    // one for each consumer warpgroup
+inline constexpr int gather_barrier = 1;        // of the warps that gather
+inline constexpr int prefix_sums_barrier = 2;   // the prefix sums are made
+inline constexpr int prefix_sums_threads = 96;  // of warps 1 to 3 of the producers, where rows are copied ahead
+inline constexpr int consumer_barriers = 3;     // one for each consumer warpgroup
 
 /// Of a row of an operand in shared memory: 64 elements.
 inline constexpr int sm90_k = 64;
