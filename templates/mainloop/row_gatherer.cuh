@@ -35,7 +35,7 @@ struct TileRows {
 template <class Problem, class Config>
 class RowGatherer {
   using Barriers = RingBarriers<Config::stages>;
-  static constexpr int k_blocks = (Problem::K + Config::block_k - 1) / Config::block_k;
+  static constexpr int k_blocks = Config::k_blocks(Problem::K);
   static constexpr int lag = Config::stages > 3 ? 2 : 1;  // k-blocks that are copied before the first is sent on
 
  public:

@@ -55,6 +55,8 @@ struct Sm90Config {
   static constexpr int row_grain = swapped ? 16 : 64;
 
   static constexpr int k_slices = BlockK / sm90_k;
+  /// Of a reduction of length k.
+  static MOE_DEVICE constexpr int k_blocks(int k) { return (k + BlockK - 1) / BlockK; }
   static constexpr u32 w_slice_bytes = BlockN * sm90_row_bytes;
   static constexpr u32 x_slice_bytes = BlockM * sm90_row_bytes;
   static constexpr u32 x_offset = k_slices * w_slice_bytes;

@@ -26,7 +26,7 @@ class Sm90Multiply {
   using Barriers = RingBarriers<Config::stages>;
 
  public:
-  static constexpr u32 k_blocks = (K + Config::block_k - 1) / Config::block_k;
+  static constexpr u32 k_blocks = Config::k_blocks(K);
 
   MOE_DEVICE Sm90Multiply(u32 stages, Barriers barriers, u32 consumer) : barriers_(barriers) {
     const u32 part = Config::ping_pong ? 0 : consumer;

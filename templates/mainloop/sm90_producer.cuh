@@ -22,7 +22,7 @@ template <class Problem, class Config>
 class Sm90Producer {
   using Barriers = RingBarriers<Config::stages>;
   using Gatherer = RowGatherer<Problem, Config>;
-  static constexpr int k_blocks = (Problem::K + Config::block_k - 1) / Config::block_k;
+  static constexpr int k_blocks = Config::k_blocks(Problem::K);
   static constexpr int box_rows = Config::block_m % 32 == 0 ? 32 : 16;  // of tokens
   static constexpr u32 box_bytes = box_rows * sm90_row_bytes;
   static constexpr u32 w_bytes = Config::k_slices * Config::w_slice_bytes;

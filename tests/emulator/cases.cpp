@@ -4,6 +4,7 @@
 #include "generator/device.hpp"
 #include "generator/heuristics.hpp"
 #include "tests/emulator/check_forward.hpp"
+#include "tests/support/ragged_cases.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -91,19 +92,7 @@ TEST_CASE("emulator: bad slots and sizes are reported and skipped") {
     problem.permute_x = !permute_y;
     problem.permute_y = permute_y;
     const emulator::ForwardKernel kernel(problem, small_config());
-    CaseSpec spec = routed_case(problem, 19, {});
-    spec.gather_indices_64 = true;
-    for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{spec.M()}, std::int64_t{1} << 32}) {
-      CaseSpec bad_slot = spec;
-      bad_slot.gather_indices[7] = bad;
-      check_forward(bad_slot, kernel, 2);
-    }
-    CaseSpec negative = spec;
-    negative.m_sizes[1] = -3;
-    check_forward(negative, kernel, 2);
-    CaseSpec too_many = spec;
-    too_many.m_sizes[2] = spec.M();
-    check_forward(too_many, kernel, 2);
+    for (const CaseSpec& spec : bad_cases(problem)) check_forward(spec, kernel, 2);
   }
 }
 

@@ -125,19 +125,7 @@ TEST_CASE("emulator: sm90 reports bad slots and sizes and skips them") {
     problem.permute_y = problem.fuse_mul_post = kind == 2;
     for (const KernelConfigForward& config : every_third(problem, kind)) {
       const emulator::ForwardKernel kernel(problem, config);
-      CaseSpec spec = routed_case(problem, 19, {});
-      spec.gather_indices_64 = true;
-      for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{spec.M()}, std::int64_t{1} << 32}) {
-        CaseSpec bad_slot = spec;
-        bad_slot.gather_indices[7] = bad;
-        check_forward(bad_slot, kernel, 1);
-      }
-      CaseSpec negative = spec;
-      negative.m_sizes[1] = -3;
-      check_forward(negative, kernel, 1);
-      CaseSpec too_many = spec;
-      too_many.m_sizes[2] = spec.M();
-      check_forward(too_many, kernel, 1);
+      for (const CaseSpec& spec : bad_cases(problem)) check_forward(spec, kernel, 1);
     }
   }
 }

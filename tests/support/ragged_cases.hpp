@@ -36,4 +36,20 @@ inline std::vector<CaseSpec> ragged_cases(const Problem& problem, int tile) {
   return cases;
 }
 
+/// Calls with a slot that does not exist, of every kind, with a negative size and with sizes past the last row.
+inline std::vector<CaseSpec> bad_cases(const Problem& problem) {
+  CaseSpec spec = routed_case(problem, 19, {});
+  spec.gather_indices_64 = true;
+  std::vector<CaseSpec> cases;
+  for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{spec.M()}, std::int64_t{1} << 32}) {
+    cases.push_back(spec);
+    cases.back().gather_indices[7] = bad;
+  }
+  cases.push_back(spec);
+  cases.back().m_sizes[1] = -3;
+  cases.push_back(spec);
+  cases.back().m_sizes[2] = spec.M();
+  return cases;
+}
+
 }  // namespace moe_tune::test
