@@ -27,7 +27,10 @@ DeviceBuffer::~DeviceBuffer() {
 }
 
 void DeviceBuffer::upload(const void* source, std::size_t size, std::size_t offset) {
-  if (size > 0) driver().cuMemcpyHtoD(address_ + offset, source, size);
+  if (size == 0) return;
+  // The copy may be on its way when the driver returns, and streams like Stream do not wait for it.
+  driver().cuMemcpyHtoD(address_ + offset, source, size);
+  driver().cuStreamSynchronize(CU_STREAM_LEGACY);
 }
 
 void DeviceBuffer::download(void* target, std::size_t size, std::size_t offset) const {

@@ -69,7 +69,7 @@ TensorMapDescription stored_windows(const Problem& p, const void* tensor, int co
 }  // namespace
 
 std::size_t copied_words(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
-  const bool copied = copies_rows(p, c) && c.gather == Gather::copy_ahead;
+  const bool copied = M > 0 && copies_rows(p, c) && c.gather == Gather::copy_ahead;
   return copied ? static_cast<std::size_t>(1 + (M + abi::copied_piece_rows - 1) / abi::copied_piece_rows) : 0;
 }
 

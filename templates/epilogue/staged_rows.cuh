@@ -22,6 +22,7 @@ namespace moe_tune {
 
 template <class Problem, class Config>
 class StagedRows {
+  using Accumulators = Sm90Accumulators<Config>;
   using Table = RowTable<Problem, Config>;
   static constexpr int y_columns = Problem::fuse_swiglu ? Problem::N / 2 : Problem::N;
   static constexpr int blocks = Config::store_columns / 64;
@@ -36,37 +37,16 @@ class StagedRows {
   MOE_DEVICE StagedRows(const abi::ForwardSm90Args& args, u32 staging, u32 tables, u32 turn_barriers)
       : args_(args), staging_(staging), tables_(tables), turn_barriers_(turn_barriers) {}
 
-  /// Rounds and stores. `turn` counts the consumer's tiles from 0.
-  template <int MBlocks, int N>
-  MOE_DEVICE void store(Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, u32 turn) const {
+  /// Rounds and stores what the tile has rows of. `turn` counts the consumer's tiles from 0.
+  MOE_DEVICE void store(Accumulators& acc, const Tile& tile, u32 turn) const {
     // Consumer 0 begins: the phase before the first counts as over.
     if constexpr (turns) ptx::mbarrier_wait(turn_barriers_ + consumer() * 8, turn % 2 ^ (1 - consumer()));
     const Table table(tables_, consumer(), turn);
     if constexpr (Table::needed) table.wait();
-    if constexpr (Problem::fuse_mul_pre) scale(acc, table);
-    if constexpr (Problem::fuse_swiglu) {
-      const int column = tile.n / 2;
-      if constexpr (Problem::keep_pre_activation) {
-        store_blocks<0, blocks / 2>(acc, tile, table, args_.gate, column);
-        store_blocks<blocks / 2, blocks / 2>(acc, tile, table, args_.up, column);
-      }
-      activate(acc);
-      store_blocks<0, blocks / 2>(acc, tile, table, args_.y, column);
-    } else {
-      store_blocks<0, blocks>(acc, tile, table, args_.y, tile.n);
-    }
+    if (tile.rows > 0) store_rows(acc, tile, table);
     if constexpr (Table::needed) table.release();
     if constexpr (turns && Problem::permute_y) barrier();  // everybody has read the staging buffer
     if (turns && leads()) ptx::mbarrier_arrive(turn_barriers_ + (1 - consumer()) * 8);
-  }
-
-  /// Passes a tile on that has no rows for this consumer.
-  MOE_DEVICE void store_nothing(u32 turn) const {
-    if constexpr (Table::needed) {
-      const Table table(tables_, consumer(), turn);
-      table.wait();
-      table.release();
-    }
   }
 
   /// After the last tile.
@@ -94,28 +74,47 @@ class StagedRows {
     }
   }
 
-  /// Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
-  /// other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4.
-  template <int MBlocks, int N>
-  static MOE_DEVICE void scale(Sm90Accumulators<MBlocks, N>& acc, const Table& table) {
+  MOE_DEVICE void store_rows(Accumulators& acc, const Tile& tile, const Table& table) const {
+    if constexpr (Problem::fuse_mul_pre) scale(acc, tile, table);
+    if constexpr (Problem::fuse_swiglu) {
+      const int column = tile.n / 2;
+      if constexpr (Problem::keep_pre_activation) {
+        store_blocks<0, blocks / 2>(acc, tile, table, args_.gate, column);
+        store_blocks<blocks / 2, blocks / 2>(acc, tile, table, args_.up, column);
+      }
+      activate(acc, tile);
+      if constexpr (Problem::fuse_mul_post) scale(acc, tile, table);
+      store_blocks<0, blocks / 2>(acc, tile, table, args_.y, column);
+    } else {
+      if constexpr (Problem::fuse_mul_post) scale(acc, tile, table);
+      store_blocks<0, blocks>(acc, tile, table, args_.y, tile.n);
+    }
+  }
+
+  // Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
+  // other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4. 16 rows or, on the M side, 64 are left out together.
+
+  static MOE_DEVICE void scale(Accumulators& acc, const Tile& tile, const Table& table) {
     if constexpr (Config::swapped) {
       MOE_UNROLL
-      for (int j = 0; j < N / 8; ++j) {
-        const int row = j * 8 + lane() % 4 * 2;
-        const float scales[2] = {table.scale(first_row() + row), table.scale(first_row() + row + 1)};
+      for (int j = 0; j < Config::mma_n / 8; j += 2) {
+        if (j * 8 >= tile.rows) break;
+        const int row = first_row() + j * 8 + lane() % 4 * 2;
+        const float scales[4] = {table.scale(row), table.scale(row + 1), table.scale(row + 8), table.scale(row + 9)};
         MOE_UNROLL
-        for (int m = 0; m < MBlocks; ++m) {
+        for (auto& block : acc.v) {
           MOE_UNROLL
-          for (int i = 0; i < 4; ++i) acc.v[m][j * 4 + i] *= scales[i % 2];
+          for (int i = 0; i < 8; ++i) block[j * 4 + i] *= scales[i / 4 * 2 + i % 2];
         }
       }
     } else {
       MOE_UNROLL
-      for (int m = 0; m < MBlocks; ++m) {
-        const int row = m * 64 + warp() * 16 + lane() / 4;
-        const float scales[2] = {table.scale(first_row() + row), table.scale(first_row() + row + 8)};
+      for (int m = 0; m < Config::m_blocks; ++m) {
+        if (m * 64 >= tile.rows) break;
+        const int row = first_row() + m * 64 + warp() * 16 + lane() / 4;
+        const float scales[2] = {table.scale(row), table.scale(row + 8)};
         MOE_UNROLL
-        for (int i = 0; i < N / 2; ++i) acc.v[m][i] *= scales[i / 2 % 2];
+        for (int i = 0; i < Config::mma_n / 2; ++i) acc.v[m][i] *= scales[i / 2 % 2];
       }
     }
   }
@@ -126,32 +125,38 @@ class StagedRows {
   }
 
   /// Gate and up meet in one thread: silu(gate) * up takes the place of gate.
-  template <int MBlocks, int N>
-  static MOE_DEVICE void activate(Sm90Accumulators<MBlocks, N>& acc) {
+  static MOE_DEVICE void activate(Accumulators& acc, const Tile& tile) {
     if constexpr (Config::swapped) {
+      constexpr int half = Config::m_blocks / 2;
       MOE_UNROLL
-      for (int m = 0; m < MBlocks / 2; ++m) {
+      for (int j = 0; j < Config::mma_n / 8; j += 2) {
+        if (j * 8 >= tile.rows) break;
         MOE_UNROLL
-        for (int i = 0; i < N / 2; ++i) acc.v[m][i] = swiglu(acc.v[m][i], acc.v[MBlocks / 2 + m][i]);
+        for (int m = 0; m < half; ++m) {
+          MOE_UNROLL
+          for (int i = j * 4; i < j * 4 + 8; ++i) acc.v[m][i] = swiglu(acc.v[m][i], acc.v[half + m][i]);
+        }
       }
     } else {
+      constexpr int half = Config::mma_n / 4;
       MOE_UNROLL
-      for (int m = 0; m < MBlocks; ++m) {
+      for (int m = 0; m < Config::m_blocks; ++m) {
+        if (m * 64 >= tile.rows) break;
         MOE_UNROLL
-        for (int i = 0; i < N / 4; ++i) acc.v[m][i] = swiglu(acc.v[m][i], acc.v[m][N / 4 + i]);
+        for (int i = 0; i < half; ++i) acc.v[m][i] = swiglu(acc.v[m][i], acc.v[m][half + i]);
       }
     }
   }
 
   /// `Count` column blocks of the accumulators from `First` on, to the columns from `column` on.
-  template <int First, int Count, int MBlocks, int N>
-  MOE_DEVICE void store_blocks(const Sm90Accumulators<MBlocks, N>& acc, const Tile& tile, const Table& table,
-                               const abi::TensorMap& map, int column) const {
+  template <int First, int Count>
+  MOE_DEVICE void store_blocks(const Accumulators& acc, const Tile& tile, const Table& table, const abi::TensorMap& map,
+                               int column) const {
     MOE_UNROLL
     for (int block = First; block < First + Count; ++block) {
       if (leads()) ptx::bulk_wait_read<0>();
       barrier();  // the block before has been read
-      stage(acc, block, table);
+      stage(acc, block, tile);
       if constexpr (!Problem::permute_y) ptx::fence_async_shared();
       barrier();
       const int first = column + (block - First) * 64;
@@ -163,59 +168,39 @@ class StagedRows {
     }
   }
 
-  template <int MBlocks, int N>
-  MOE_DEVICE void stage(const Sm90Accumulators<MBlocks, N>& acc, int block, const Table& table) const {
+  MOE_DEVICE void stage(const Accumulators& acc, int block, const Tile& tile) const {
     const u32 row_of_matrix = static_cast<u32>(lane()) % 8;
     const u32 high_half = static_cast<u32>(lane()) / 8 % 2;  // of the warp's 16
     const u32 next_matrix = static_cast<u32>(lane()) / 16;   // along the other side
     if constexpr (Config::swapped) {
       const u32 chunk = static_cast<u32>(warp()) * 2 + high_half;
-      // Scales are read a few at a time: one after the other would wait for each, and all at once take too many registers.
-      constexpr int batch = 4;
       MOE_UNROLL
-      for (int start = 0; start < N / 8; start += batch) {
-        float scales[batch][2];
-        MOE_UNROLL
-        for (int i = 0; i < batch * 2 && start + i / 2 < N / 8; ++i)
-          scales[i / 2][i % 2] = post_scale(table, (start + i / 2) * 8 + lane() % 4 * 2 + i % 2);
-        MOE_UNROLL
-        for (int j = start; j < start + batch && j < N / 8; j += 2) {
-          Words4 words;
-          MOE_UNROLL
-          for (int i = 0; i < 4; ++i) {
-            const float(&scale)[2] = scales[j - start + i / 2];
-            words.v[i] = pack(acc.v[block], j * 4 + i * 2, scale[0], scale[1]);
-          }
-          const u32 row = (static_cast<u32>(j) + next_matrix) * 8 + row_of_matrix;
-          ptx::stmatrix_x4_transposed(words.v, chunk_address(row, chunk));
-        }
+      for (int j = 0; j < Config::mma_n / 8; j += 2) {
+        if (j * 8 >= tile.rows) break;
+        const u32 row = (static_cast<u32>(j) + next_matrix) * 8 + row_of_matrix;
+        ptx::stmatrix_x4_transposed(pack(acc.v[block], j * 4).v, chunk_address(row, chunk));
       }
     } else {
       MOE_UNROLL
-      for (int m = 0; m < MBlocks; ++m) {
-        const int first = m * 64 + warp() * 16 + lane() / 4;
-        const float scales[2] = {post_scale(table, first), post_scale(table, first + 8)};
+      for (int m = 0; m < Config::m_blocks; ++m) {
+        if (m * 64 >= tile.rows) break;
         const u32 row = static_cast<u32>(m * 64 + warp() * 16) + high_half * 8 + row_of_matrix;
         MOE_UNROLL
         for (int j = 0; j < 8; j += 2) {
-          Words4 words;
-          MOE_UNROLL
-          for (int i = 0; i < 4; ++i) words.v[i] = pack(acc.v[m], (block * 8 + j) * 4 + i * 2, scales[i % 2], scales[i % 2]);
-          ptx::stmatrix_x4(words.v, chunk_address(row, static_cast<u32>(j) + next_matrix));
+          const u32 chunk = static_cast<u32>(j) + next_matrix;
+          ptx::stmatrix_x4(pack(acc.v[m], (block * 8 + j) * 4).v, chunk_address(row, chunk));
         }
       }
     }
   }
 
-  static MOE_DEVICE float post_scale(const Table& table, int row) {
-    return Problem::fuse_mul_post ? table.scale(first_row() + row) : 1.0f;
-  }
-
-  /// Two neighbours of the other side.
+  /// Eight in a row.
   template <int Count>
-  static MOE_DEVICE u32 pack(const float (&d)[Count], int i, float scale, float next_scale) {
-    if constexpr (Problem::fuse_mul_post) return ptx::pack<Problem::type>(d[i] * scale, d[i + 1] * next_scale);
-    return ptx::pack<Problem::type>(d[i], d[i + 1]);
+  static MOE_DEVICE Words4 pack(const float (&d)[Count], int first) {
+    Words4 words;
+    MOE_UNROLL
+    for (int i = 0; i < 4; ++i) words.v[i] = ptx::pack<Problem::type>(d[first + i * 2], d[first + i * 2 + 1]);
+    return words;
   }
 
   MOE_DEVICE u32 chunk_address(u32 row, u32 chunk) const { return staging_ + row * sm90_row_bytes + ((chunk ^ row % 8) << 4); }
@@ -235,13 +220,13 @@ class StagedRows {
     const int first = column + static_cast<int>(chunk) * 8;
     if (Problem::N % Config::block_n != 0 && first >= y_columns) return;
     // Several rows at a time, so that their loads wait together.
-    constexpr int batch = 4;
+    constexpr int rows_at_once = 2;
     MOE_NO_UNROLL
-    for (int start = warp() * 4 + lane() / 8; start < tile.rows; start += batch * 16) {
-      int slots[batch];
-      Words4 words[batch];
+    for (int start = warp() * 4 + lane() / 8; start < tile.rows; start += rows_at_once * 16) {
+      int slots[rows_at_once];
+      Words4 words[rows_at_once];
       MOE_UNROLL
-      for (int i = 0; i < batch; ++i) {
+      for (int i = 0; i < rows_at_once; ++i) {
         const int row = start + i * 16;
         slots[i] = -1;
         if (row >= tile.rows) continue;
@@ -249,7 +234,7 @@ class StagedRows {
         words[i] = ptx::load_shared_16(chunk_address(static_cast<u32>(row), chunk));
       }
       MOE_UNROLL
-      for (int i = 0; i < batch; ++i) {
+      for (int i = 0; i < rows_at_once; ++i) {
         if (slots[i] < 0) continue;
         char* y = ptx::advance(static_cast<char*>(args_.gemm.y), slots[i], args_.gemm.y_row_bytes);
         ptx::store(y + first * 2, words[i]);

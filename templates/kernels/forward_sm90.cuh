@@ -30,6 +30,7 @@ class ForwardSm90 {
   using Producer = Sm90Producer<Problem, Config>;
   using Gatherer = RowGatherer<Problem, Config>;
   using Multiply = Sm90Multiply<Config, Problem::type, Problem::K, Problem::fuse_swiglu, Producer::gathers>;
+  using Accumulators = Sm90Accumulators<Config>;
   using Epilogue = StagedRows<Problem, Config>;
   using Tables = RowTables<Problem, Config>;
   using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
@@ -184,11 +185,13 @@ class ForwardSm90 {
       const auto pass_turn = [&] {
         if (Config::ping_pong && ptx::lane_index() == 0) ptx::mbarrier_arrive(product_turn(shared, 1 - consumer));
       };
+      Accumulators acc;
       if constexpr (Config::swapped) {
-        run_columns<first_columns>(multiply, epilogue, part, turn, pass_turn);
+        multiply_columns<first_columns>(multiply, acc, part.rows, pass_turn);
       } else {
-        run_rows<Config::m_blocks>(multiply, epilogue, part, turn, pass_turn);
+        multiply_rows<Config::m_blocks>(multiply, acc, part.rows, pass_turn);
       }
+      epilogue.store(acc, part, turn);
       ++turn;
       if constexpr (Config::ping_pong) {
         if (next(feed).rows == 0) break;
@@ -215,38 +218,34 @@ class ForwardSm90 {
 
   // Sizes of the MMA's N side that code is made for: 16 apart. But a wide tile with few rows takes as long as its weights need to
   // come in, whatever it multiplies: there fewer do, and compile faster.
-  static constexpr int first_columns = Config::block_m < 128 ? 16 : 64;
-  static MOE_DEVICE constexpr int next_columns(int n) { return n + (n < 128 && Config::block_m >= 128 ? 32 : 16); }
+  static constexpr bool wide = Config::block_m >= 128;
+  static constexpr int first_columns = wide ? Config::block_m - 64 : 16;
+  static MOE_DEVICE constexpr int next_columns(int n) { return n + (wide && n < 128 ? 32 : 16); }
 
   /// Tokens are the N side: as many columns as there are rows, rounded up to the next size.
   template <int N, class Issued>
-  static MOE_DEVICE void run_columns(Multiply& multiply, Epilogue& epilogue, const Tile& tile, u32 turn, const Issued& issued) {
+  static MOE_DEVICE void multiply_columns(Multiply& multiply, Accumulators& acc, int rows, const Issued& issued) {
     if constexpr (N < Config::block_m) {
-      if (tile.rows > N) {
-        run_columns<next_columns(N)>(multiply, epilogue, tile, turn, issued);
+      if (rows > N) {
+        multiply_columns<next_columns(N)>(multiply, acc, rows, issued);
         return;
       }
     }
-    Sm90Accumulators<Config::m_blocks, N> acc;
-    multiply.run(acc, issued);
-    epilogue.store(acc, tile, turn);
+    multiply.template run<Config::m_blocks, N>(acc, issued);
   }
 
   /// Tokens are the M side: as many 64-row blocks as have rows.
   template <int MBlocks, class Issued>
-  static MOE_DEVICE void run_rows(Multiply& multiply, Epilogue& epilogue, const Tile& tile, u32 turn, const Issued& issued) {
+  static MOE_DEVICE void multiply_rows(Multiply& multiply, Accumulators& acc, int rows, const Issued& issued) {
     if constexpr (MBlocks == 0) {
       multiply.run_nothing();
-      epilogue.store_nothing(turn);
       issued();
     } else {
-      if (tile.rows <= (MBlocks - 1) * 64) {
-        run_rows<MBlocks - 1>(multiply, epilogue, tile, turn, issued);
+      if (rows <= (MBlocks - 1) * 64) {
+        multiply_rows<MBlocks - 1>(multiply, acc, rows, issued);
         return;
       }
-      Sm90Accumulators<MBlocks, Config::block_n> acc;
-      multiply.run(acc, issued);
-      epilogue.store(acc, tile, turn);
+      multiply.template run<MBlocks, Config::block_n>(acc, issued);
     }
   }
 };

@@ -14,16 +14,17 @@
 
 namespace moe_tune {
 
-/// Accumulators of MBlocks times 64 rows of the M side and N of the other; ptx/wgmma.cuh has the layout.
-template <int MBlocks, int N>
+/// Of a consumer's part of a tile: blocks of 64 rows of the M side, times the other side; ptx/wgmma.cuh has the layout.
+template <class Config>
 struct Sm90Accumulators {
-  float v[MBlocks][N / 2];
+  float v[Config::m_blocks][Config::mma_n / 2];
 };
 
 /// `WrittenByThreads`: part of a stage is not copied by TMA.
 template <class Config, DType Type, int K, bool SwiGlu, bool WrittenByThreads>
 class Sm90Multiply {
   using Barriers = RingBarriers<Config::stages>;
+  using Accumulators = Sm90Accumulators<Config>;
 
  public:
   static constexpr u32 k_blocks = Config::k_blocks(K);
@@ -36,22 +37,22 @@ class Sm90Multiply {
     b_ = stages + (Config::swapped ? Config::x_offset : 0);
   }
 
-  /// Computes a tile's products with the first MBlocks of the consumer's blocks and N rows of the other operand. `issued` is
-  /// called when all products are on their way, before they are done. With SwiGLU and weights on the M side the first half of the
-  /// blocks are gate rows, the others the up rows that belong to them.
+  /// Computes a tile's products with the first MBlocks of the consumer's blocks and N rows of the other operand; the other
+  /// accumulators are 0. `issued` is called when all products are on their way, before they are done. With SwiGLU and weights on
+  /// the M side the first half of the blocks are gate rows, the others the up rows that belong to them.
   template <int MBlocks, int N, class Issued>
-  MOE_DEVICE void run(Sm90Accumulators<MBlocks, N>& acc, const Issued& issued) {
+  MOE_DEVICE void run(Accumulators& acc, const Issued& issued) {
     // Sums begin at zero rather than with a peeled first step, which would double the code and the time to compile it.
     MOE_UNROLL
-    for (int m = 0; m < MBlocks; ++m) {
+    for (auto& block : acc.v) {
       MOE_UNROLL
-      for (int i = 0; i < N / 2; ++i) acc.v[m][i] = 0.0f;
+      for (float& sum : block) sum = 0.0f;
     }
     u32 previous = 0;
     MOE_NO_UNROLL
     for (u32 k_block = 0; k_block < k_blocks; ++k_block) {
       wait_full();
-      start(acc);
+      start<MBlocks, N>(acc);
       if (k_block > 0) {
         ptx::warpgroup_wait<1>();
         release(previous);
@@ -62,7 +63,7 @@ class Sm90Multiply {
     issued();
     ptx::warpgroup_wait<0>();
     MOE_UNROLL
-    for (int m = 0; m < MBlocks; ++m) ptx::keep_registers(acc.v[m]);
+    for (int m = 0; m < MBlocks; ++m) ptx::keep_registers(first<N / 2>(acc.v[m]));
     release(previous);
   }
 
@@ -92,6 +93,12 @@ class Sm90Multiply {
     return static_cast<u32>(m - half) * block_bytes + Config::block_n / 2 * sm90_row_bytes;
   }
 
+  template <int Count, int Size>
+  static MOE_DEVICE float (&first(float (&sums)[Size]))[Count] {
+    static_assert(Count <= Size);
+    return reinterpret_cast<float(&)[Count]>(sums);
+  }
+
   MOE_DEVICE void wait_full() const {
     barriers_.wait_full(position_);
     if constexpr (WrittenByThreads) ptx::fence_async_shared();
@@ -108,7 +115,7 @@ class Sm90Multiply {
 
   /// Issues the products of the current stage.
   template <int MBlocks, int N>
-  MOE_DEVICE void start(Sm90Accumulators<MBlocks, N>& acc) const {
+  MOE_DEVICE void start(Accumulators& acc) const {
     const u32 stage = position_.stage * Config::stage_bytes;
     const u64 a = ptx::matrix_descriptor<ptx::SwizzleMode::b128>(a_ + stage, 0, 8 * sm90_row_bytes);
     const u64 b = ptx::matrix_descriptor<ptx::SwizzleMode::b128>(b_ + stage, 0, 8 * sm90_row_bytes);
@@ -119,7 +126,8 @@ class Sm90Multiply {
       for (int k = 0; k < sm90_k / 16; ++k) {
         MOE_UNROLL
         for (int m = 0; m < MBlocks; ++m) {
-          ptx::wgmma<Type, N>(acc.v[m], ptx::advance_descriptor(a, slice * a_slice_bytes + block_offset(m) + k * 32),
+          ptx::wgmma<Type, N>(first<N / 2>(acc.v[m]),
+                              ptx::advance_descriptor(a, slice * a_slice_bytes + block_offset(m) + k * 32),
                               ptx::advance_descriptor(b, slice * b_slice_bytes + k * 32), true);
         }
       }

@@ -42,7 +42,7 @@ Study forward_sm90_study() {
           {"no wgmma.commit_group", "ptx::warpgroup_commit();", ""},
           {"no wait before a stage is given back", "ptx::warpgroup_wait<1>();", ""},
           {"no wait at the end of a tile", "ptx::warpgroup_wait<0>();", ""},
-          {"as many columns as fit the rows, not rounded up", "if (tile.rows > N) {", "if (tile.rows >= N + 16) {"},
+          {"as many columns as fit the rows, not rounded up", "if (rows > N) {", "if (rows >= N + 16) {"},
           // Turns
           {"the other parity of the turn for the products", "product_turn(shared, consumer), turn % 2 ^ (1 - consumer)",
            "product_turn(shared, consumer), turn % 2 ^ consumer"},
@@ -63,8 +63,8 @@ Study forward_sm90_study() {
           // Row tables
           {"a row table is not waited for", "if constexpr (Table::needed) table.wait();", ""},
           {"a row table is not given back", "if constexpr (Table::needed) table.release();", ""},
-          {"every other row gets its neighbour's scale", "table.scale(first_row() + row + 1)};",
-           "table.scale(first_row() + row)};"},
+          {"every other row gets its neighbour's scale", "table.scale(row + 1), ", "table.scale(row), "},
+          {"rows past the first 16 are not scaled", "const float scales[4]", "if (j > 0) break;\n        const float scales[4]"},
           // Rows that are copied ahead
           {"a slot is loaded again before it has been stored", "ptx::bulk_wait_read<slots - ahead - 1>();",
            "ptx::bulk_wait_read<slots - ahead>();"},

@@ -7,8 +7,11 @@
 #include <thread>
 #include <vector>
 
+#include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
 #include "generator/heuristics.hpp"
+#include "generator/model.hpp"
+#include "generator/routing.hpp"
 #include "moe_tune/error.hpp"
 
 namespace moe_tune::test {
@@ -60,9 +63,12 @@ KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {
 KernelSpec Gpu::default_kernel(const Problem& problem, int tokens, Family family) const {
   DeviceDescription device = description_;
   if (family == Family::sm80) device.cc_major = 8, device.cc_minor = 0;  // which knows no other
-  KernelSpec kernel = {problem, default_config(problem, tokens, device)};
-  if (kernel.config.family != family) throw UsageError(describe(problem) + " has no default config in that family");
-  return kernel;
+  KernelConfigForward config = default_config(problem, tokens, device);
+  if (config.family == family) return {problem, config};
+  std::vector<KernelConfigForward> configs = config_space(problem, device);
+  std::erase_if(configs, [&](const KernelConfigForward& c) { return c.family != family; });
+  const std::vector<int> m_sizes = route(RoutingSpec{}, tokens, problem.E, problem.top_k).m_sizes;
+  return {problem, rank(problem, configs, m_sizes, device).at(0).config};
 }
 
 std::vector<Family> Gpu::families(const Problem& problem) const {

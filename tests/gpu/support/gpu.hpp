@@ -34,7 +34,7 @@ class Gpu {
   ForwardKernel load(const KernelSpec& kernel) const;
   /// The kernel of the default config for `tokens`.
   KernelSpec default_kernel(const Problem& problem, int tokens) const;
-  /// The same of a family.
+  /// The same of a family; where the default is another's, the one that is predicted to be fastest.
   KernelSpec default_kernel(const Problem& problem, int tokens, Family family) const;
   /// The families that serve a problem here.
   std::vector<Family> families(const Problem& problem) const;
