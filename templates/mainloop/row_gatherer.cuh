@@ -36,7 +36,9 @@ template <class Problem, class Config>
 class RowGatherer {
   using Barriers = RingBarriers<Config::stages>;
   static constexpr int k_blocks = Config::k_blocks(Problem::K);
-  static constexpr int lag = Config::stages > 3 ? 2 : 1;  // k-blocks that are copied before the first is sent on
+  // K-blocks that are copied before the first is sent on. Two stages are left for the consumers: they give one back when they
+  // have the next.
+  static constexpr int lag = Config::stages >= 4 ? 2 : Config::stages - 2;
 
  public:
   static constexpr int threads = Problem::fuse_mul_pre ? 32 : 64;  // one warp is left for the row tables

@@ -117,6 +117,20 @@ TEST_CASE("emulator: sm90, the smallest sizes") {
   }
 }
 
+TEST_CASE("emulator: sm90, more k-blocks than stages, of which there are two and more") {
+  const Problem problem = {.E = 2, .N = 256, .K = 520, .top_k = 2, .permute_x = true};
+  for (const char* name : {"sm90_64x128x64_weights_coop_w8_s2_c1_x2_queue_mfast_inkernel",
+                           "sm90_64x128x64_weights_coop_w8_s3_c1_x2_queue_mfast_inkernel",
+                           "sm90_64x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_inkernel",
+                           "sm90_64x128x64_weights_coop_w8_s2_c1_x1_queue_mfast_inkernel",
+                           "sm90_64x128x64_weights_pingpong_w12_s2_c1_x2_static_mfast_dispatch"}) {
+    INFO(name);
+    const KernelConfigForward config = parse_config(name);
+    REQUIRE_FALSE(reject(problem, config));
+    check_forward(routed_case(problem, 60, {}), emulator::ForwardKernel(problem, config), 2);
+  }
+}
+
 TEST_CASE("emulator: sm90 reports bad slots and sizes and skips them") {
   for (const int kind : {0, 1, 2}) {
     Problem problem = plain;
