@@ -181,12 +181,12 @@ class Sm80Pipeline {
 
   /// The products of the block's next tile, of which the first `rows` rows exist. Every thread of the block calls it.
   MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows) {
-    const int warp_rows = rows - static_cast<int>(Multiply::warp_row());
     acc.clear();
-    if (warp_rows > Config::warp_m - 16) {
+    // The same for all warps of the block: they meet in the loop.
+    if (rows > Config::block_m - 16) {
       run<true>(acc, Config::m_frags);
     } else {
-      run<false>(acc, (warp_rows + 15) / 16);
+      run<false>(acc, (rows - static_cast<int>(Multiply::warp_row()) + 15) / 16);
     }
   }
 
@@ -204,7 +204,7 @@ class Sm80Pipeline {
     if constexpr (next == 0) {
       finish_copies();
       ptx::cp_async_wait<Config::stages - 2>();
-      ptx::named_barrier<1, Config::threads>();  // warps with and without missing rows come from different loops
+      ptx::block_barrier();
       stage_ = stage_ + Config::stage_bytes == ring_end_ ? ring_ : stage_ + Config::stage_bytes;
     }
     if constexpr (Step < Config::copy_steps) producer_.template copy<Step, Config::copy_steps>(fill_);

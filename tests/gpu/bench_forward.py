@@ -6,8 +6,7 @@
     torch_perm   the same with the permutation that the library fuses
     stream       a plain streaming read of the bytes that must move (weights of experts with rows, x, y, indices)
     default      the library without a database (MOE_TUNE_MODE=off)
-    tuned        the library with --db, or with the user's databases; left out where they say nothing. Rows in expert order
-                 without an entry have the config of the permuted ones
+    tuned        the library with --db, or with the user's databases; left out where they say nothing
     by hand      each --config
 
 Fusions are timed beside the GEMM alone (plain), other routings beside uniform ones, also in the same rounds. The library's
@@ -134,19 +133,9 @@ def is_tuned(explanation):
 
 
 def tuned_kernel(bench, layer, variant):
-    """The kernel that the database has for the call, or None. Rows in expert order are nobody's block: where they have no entry,
-    the one of the permuted rows serves."""
+    """The kernel that the database has for the call, or None."""
     call = bench.tuned.call(layer)
-    if is_tuned(call.explain()):
-        return Kernel("tuned", layer, variant, call)
-    problem = layer.problem
-    if problem.permuted:
-        return None
-    permuted = dataclasses.replace(problem, permute_x=problem.gemm == "gate_up", permute_y=problem.gemm == "down")
-    reason = bench.tuned.call(Layer(permuted, layer.tokens, "uniform", layer.w)).explain()
-    if not is_tuned(reason):
-        return None
-    return Kernel("tuned", layer, variant, bench.default.call(layer, reason.split(" ")[0]))
+    return Kernel("tuned", layer, variant, call) if is_tuned(call.explain()) else None
 
 
 def make_kernels(bench, layer):

@@ -48,10 +48,10 @@ Study forward_plain_study() {
           {"no wait for copies in the mainloop", "ptx::cp_async_wait<Config::stages - 2>();", "", 2, 2},
           {"waits for one group too few", "ptx::cp_async_wait<Config::stages - 2>();",
            "ptx::cp_async_wait<Config::stages - 1>();", 2, 2},
-          {"no barrier after the ring is filled", "ptx::block_barrier();", "", 1, 2},
-          {"no barrier before a stage is filled again", "ptx::named_barrier<1, Config::threads>();", ""},
-          {"a barrier of half the warps", "ptx::named_barrier<1, Config::threads>();",
-           "ptx::named_barrier<1, Config::threads / 2>();"},
+          {"no barrier after the ring is filled", "ptx::block_barrier();", "", 1, 3},
+          {"no barrier before a stage is filled again", "ptx::block_barrier();", "", 2, 3},
+          {"a barrier of half the warps", "ptx::block_barrier();",
+           "if (ptx::thread_index() < Config::threads / 2) ptx::block_barrier();", 2, 3},
           {"copies not committed", "ptx::cp_async_commit();", ""},
           {"the stage that is read does not move",
            "stage_ = stage_ + Config::stage_bytes == ring_end_ ? ring_ : ", "stage_ = false ? ring_ : 0 * "},
@@ -59,7 +59,7 @@ Study forward_plain_study() {
            "fill_ = fill_ == ring_end_"},
           {"the fragments are not double-buffered", "fragments_[Step % 2], live_frags", "fragments_[(Step + 1) % 2], live_frags"},
           {"the sum of the tile before is not dropped", "acc.clear();", ""},
-          {"the last fragment of rows is dropped", "(warp_rows + 15) / 16", "warp_rows / 16"},
+          {"the last fragment of rows is dropped", "Multiply::warp_row()) + 15) / 16", "Multiply::warp_row())) / 16"},
           // Layouts
           {"B read in another order than written", "using BLayout = Swizzle<Config::block_k, RowPattern::spread>;",
            "using BLayout = Swizzle<Config::block_k, RowPattern::consecutive>;"},
@@ -107,7 +107,7 @@ Study forward_gather_study() {
   return {
       forward_subject("forward, permute_x", spec, small_config(32, 64, 32, 2, 4, TileOrder::n_fastest)),
       {
-          {"no barrier after the prefix sums", "ptx::block_barrier();", "", 2, 2},
+          {"no barrier after the prefix sums", "ptx::block_barrier();", "", 3, 3},
           {"experts without rows are not skipped", "* n_tiles <= id", "* n_tiles < id"},
           {"slot taken for a token", "row = slot / Problem::top_k;", "row = slot;"},
           {"slot of a row of the tile, not of all rows", "return row < ahead_.rows ? ahead_.row + row : -1;",
