@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <iterator>
 #include <limits>
 #include <set>
 #include <utility>
+
+#include "tuning_db/token_distance.hpp"
 
 namespace moe_tune {
 namespace {
@@ -26,17 +27,6 @@ bool is_stale(const Entry& entry, const LookupRequest& request) {
 bool is_near(const Entry& entry, int64_t tokens) {
   const int64_t measured = entry.tokens.measured;
   return measured / 2 + measured % 2 <= tokens && (measured > max_tokens / 2 || tokens <= 2 * measured);
-}
-
-using Wide = unsigned __int128;  // holds the product of two token counts
-
-/// Whether `a` was measured nearer to `tokens` than `b`, by ratio; at equal ratios the smaller one is.
-bool nearer(const Entry& a, const Entry& b, int64_t tokens) {
-  const auto wide_max = [&](const Entry& e) { return static_cast<Wide>(std::max(e.tokens.measured, tokens)); };
-  const auto wide_min = [&](const Entry& e) { return static_cast<Wide>(std::min(e.tokens.measured, tokens)); };
-  const Wide ratio_a = wide_max(a) * wide_min(b);  // both ratios times both minima
-  const Wide ratio_b = wide_max(b) * wide_min(a);
-  return ratio_a != ratio_b ? ratio_a < ratio_b : a.tokens.measured < b.tokens.measured;
 }
 
 /// The entries of the request's problem and device whose config is in today's space.
@@ -66,7 +56,7 @@ std::optional<Grade> grade_of(const Entry& entry, const LookupRequest& request, 
 bool goes_before(const Entry& a, const Entry& b, const LookupRequest& request, int64_t tokens) {
   if (a.tokens.holds(tokens) != b.tokens.holds(tokens)) return a.tokens.holds(tokens);
   if (is_stale(a, request) != is_stale(b, request)) return is_stale(b, request);
-  return nearer(a, b, tokens);
+  return nearer(a.tokens.measured, b.tokens.measured, tokens);
 }
 
 std::string reason(const Entry& entry, Grade grade, int64_t tokens) {
@@ -127,16 +117,6 @@ std::optional<Choice> overridden(const LookupRequest& request) {
   return choice;
 }
 
-/// The largest t with t * t <= a * b: the last token count that is nearer to the smaller of two measured ones.
-int64_t geometric_mean(int64_t a, int64_t b) {
-  auto mean = static_cast<int64_t>(std::sqrt(static_cast<double>(a)) * std::sqrt(static_cast<double>(b)));
-  const Wide product = static_cast<Wide>(a) * static_cast<Wide>(b);
-  const auto square = [](int64_t t) { return static_cast<Wide>(t) * static_cast<Wide>(t); };
-  while (square(mean) > product) --mean;
-  while (square(mean + 1) <= product) ++mean;
-  return mean;
-}
-
 }  // namespace
 
 std::string_view to_string(Grade grade) {
@@ -169,7 +149,7 @@ Ladder::Ladder(const std::vector<Entry>& entries, const LookupRequest& request) 
   }
   for (const std::set<int64_t>& rivals : measured_at) {
     for (auto upper = rivals.begin(); upper != rivals.end(); ++upper) {
-      if (upper != rivals.begin()) last.insert(geometric_mean(*std::prev(upper), *upper));
+      if (upper != rivals.begin()) last.insert(last_nearer_to_smaller(*std::prev(upper), *upper));
     }
   }
   last.erase(0);

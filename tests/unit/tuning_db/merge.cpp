@@ -55,6 +55,29 @@ TEST_CASE("overlapping ranges are trimmed", "[merge]") {
         "[1,49]t1 [50," + std::to_string(top) + "]t2 ");
 }
 
+TEST_CASE("a later run takes no token count from an entry that was measured nearer to it", "[merge]") {
+  const auto at = [](int64_t measured, int64_t lo, int64_t hi, const char* date) {
+    Entry entry = sample_entry(lo, hi, Source::tuned, date);
+    entry.tokens.measured = measured;
+    return entry;
+  };
+  const std::vector<Entry> fine = {at(1, 1, 8, monday), at(64, 9, 128, monday), at(256, 129, 512, monday),
+                                   at(1024, 513, 2048, monday)};
+  const std::vector<Entry> coarse = {at(512, 1, 1024, tuesday)};
+  const std::string both = "[1,8]t1 [9,128]t1 [129,362]t1 [363,724]t2 [725,2048]t1 ";
+  CHECK(text(merge_entries(fine, coarse)) == both);
+  CHECK(text(merge_entries(coarse, fine)) == both);
+  // At the same count the later one.
+  CHECK(text(merge_entries(fine, {at(64, 1, 1024, tuesday)})) == "[1,8]t1 [9,128]t2 [129,512]t1 [513,2048]t1 ");
+  // Of kernels of another generator or compiler nothing is known: the later ones go first.
+  std::vector<Entry> regenerated = coarse;
+  regenerated[0].gen.source_hash = "another";
+  CHECK(text(merge_entries(fine, regenerated)) == "[1,1024]t2 [1025,2048]t1 ");
+  regenerated = coarse;
+  regenerated[0].env.nvrtc = "99.0";
+  CHECK(text(merge_entries(fine, regenerated)) == "[1,1024]t2 [1025,2048]t1 ");
+}
+
 TEST_CASE("other workloads and devices are left alone", "[merge]") {
   const Entry one = sample_entry(1, 100);
   Entry other_problem = one;
