@@ -68,7 +68,7 @@ constexpr Rung sm90_rungs[] = {
 /// Where rows are gathered, up to as many per expert cooperative consumers do that themselves; from as many on, copying them
 /// ahead of their tiles is hidden.
 constexpr double gathering_rows = 96;
-constexpr double copying_rows = 256;
+constexpr double copying_rows = 384;
 constexpr KernelConfigForward gathering = {.family = Family::sm90,
                                            .BLOCK_M = 128,
                                            .BLOCK_N = 256,

@@ -19,6 +19,10 @@ constexpr int max_of_one_tile = 4;
 /// A space of at most this many times TuneOptions::predicted_best is compiled whole.
 constexpr std::size_t whole_space_factor = 4;
 
+/// Of each family's ways to get token rows so many tile shapes are tried, wherever the model ranks them: what moving rows costs
+/// beside products is what it knows least about.
+constexpr std::size_t shapes_of_each_way = 3;
+
 using TileShape = std::tuple<Family, int, int, int, int, MmaM, Schedule>;
 
 TileShape tile_shape(const KernelConfigForward& c) {
@@ -49,7 +53,17 @@ class Selection {
 
 void add_best(Selection& selection, const std::vector<RankedConfig>& ranking, int count) {
   std::map<TileShape, int> of_shape;
+  std::map<std::pair<Family, Gather>, std::set<TileShape>> of_way;
   int added = 0;
+  for (const RankedConfig& ranked : ranking) {
+    const TileShape shape = tile_shape(ranked.config);
+    std::set<TileShape>& shapes = of_way[{ranked.config.family, ranked.config.gather}];
+    if (added >= count || shapes.size() == shapes_of_each_way || shapes.contains(shape)) continue;
+    if (!selection.add(ranked.config)) continue;
+    shapes.insert(shape);
+    ++of_shape[shape];
+    ++added;
+  }
   for (std::size_t i = 0; i < ranking.size() && added < count; ++i) {
     int& alike = of_shape[tile_shape(ranking[i].config)];
     if (i >= always_tried && alike >= max_of_one_tile) continue;

@@ -33,6 +33,18 @@ bool holds(const std::vector<KernelConfigForward>& configs, const KernelConfigFo
   return std::find(configs.begin(), configs.end(), config) != configs.end();
 }
 
+using Shape = std::array<int, 7>;
+
+Shape shape_of(const KernelConfigForward& c) {
+  return {c.BLOCK_M,
+          c.BLOCK_N,
+          c.warps,
+          c.warps_m,
+          static_cast<int>(c.family),
+          static_cast<int>(c.mma_m),
+          static_cast<int>(c.schedule)};
+}
+
 }  // namespace
 
 TEST_CASE("the default leads, the model's first five follow, each config once") {
@@ -50,12 +62,24 @@ TEST_CASE("no tile shape fills the list") {
   Choosing c;
   c.options.random = 0;
   const Candidates candidates = c.choose();
-  std::map<std::array<int, 7>, int> alike;
-  for (const KernelConfigForward& config : candidates.configs) {
-    ++alike[{config.BLOCK_M, config.BLOCK_N, config.warps, config.warps_m, static_cast<int>(config.family),
-             static_cast<int>(config.mma_m), static_cast<int>(config.schedule)}];
-  }
+  std::map<Shape, int> alike;
+  for (const KernelConfigForward& config : candidates.configs) ++alike[shape_of(config)];
   for (const auto& [shape, count] : alike) CHECK(count <= 6);  // 4, or all of the first five, and the default
+}
+
+TEST_CASE("of each family's ways to gather rows three shapes are tried") {
+  Choosing c;
+  c.options.random = 0;
+  c.problem = {.E = 128, .N = 1536, .K = 2048, .top_k = 8, .permute_x = true};
+  c.space = config_space(c.problem, c.options.target.device);
+  for (const int tokens : {16, 4096, 32768}) {
+    std::map<std::pair<Family, Gather>, std::set<Shape>> shapes;
+    for (const KernelConfigForward& config : c.choose(tokens).configs) {
+      shapes[{config.family, config.gather}].insert(shape_of(config));
+    }
+    CHECK(shapes.size() == 4);
+    for (const auto& [way, of_way] : shapes) CHECK(of_way.size() >= 3);
+  }
 }
 
 TEST_CASE("neighbours' winners and the database's seeds are tried, failures are not") {
