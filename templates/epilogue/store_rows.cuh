@@ -24,8 +24,10 @@ class StoreRows {
   /// Starts loading the destinations of a tile, before its products are computed: their latency hides behind the mainloop.
   MOE_DEVICE void prefetch(const Tile& tile) {
     if constexpr (Problem::permute_y) {
-      const int left = tile.rows - static_cast<int>(Multiply::warp_row());
-      slots_.load(args_, [&](int row) { return row < left ? tile.row + static_cast<int>(Multiply::warp_row()) + row : -1; });
+      slots_.load(args_, [&](int row) {
+        const int tile_row = Multiply::tile_row(row);
+        return tile_row < tile.rows ? tile.row + tile_row : -1;
+      });
     }
   }
 
@@ -59,7 +61,7 @@ class StoreRows {
   /// The row of y where a row of the warp's tile goes, or -1 for none.
   MOE_DEVICE int destination(const Tile& tile, int row) const {
     if constexpr (Problem::permute_y) return slots_.get(row);
-    const int tile_row = static_cast<int>(Multiply::warp_row()) + row;
+    const int tile_row = Multiply::tile_row(row);
     return tile_row < tile.rows ? tile.row + tile_row : -1;
   }
 

@@ -1,7 +1,8 @@
 // The sm80 mainloop: a ring of shared-memory stages filled by cp.async and multiplied by mma.sync.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
-// Tile: BLOCK_M rows x BLOCK_N columns; WARPS_M x WARPS_N warps, each (BLOCK_M / WARPS_M) x (BLOCK_N / WARPS_N).
+// Tile: BLOCK_M rows x BLOCK_N columns; WARPS_M x WARPS_N warps, each (BLOCK_M / WARPS_M) x (BLOCK_N / WARPS_N), its rows 16 at a
+// time in turn with the other warps.
 // Pipeline: the ring runs on across tiles. While a block multiplies the last k-blocks of a tile and stores it, the copies of its
 // next tile are already in flight, so a short K costs no pipeline fill:
 //
@@ -113,13 +114,14 @@ class Sm80Multiply {
     const u32 lane = ptx::lane_index();
     const u32 matrix = lane / 8;
     const u32 r = lane % 8;
-    a_offset_ = ALayout::offset(warp_row() + r + (matrix & 1u) * 8, matrix >> 1);
+    a_offset_ = ALayout::offset(static_cast<u32>(warp_m()) * 16 + r + (matrix & 1u) * 8, matrix >> 1);
     b_offset_ = Config::a_stage_bytes + BLayout::offset(warp_column() + (r >> 1) * 8 + (matrix >> 1) * 2 + (r & 1u), matrix & 1u);
   }
 
-  /// First row of this warp in the tile. Warps w and w + 4 share a tensor core, so rows go to the high bits: in a tail tile each
-  /// tensor core has a full and an empty warp.
-  static MOE_DEVICE u32 warp_row() { return ptx::thread_index() / 32 / Config::warps_n * Config::warp_m; }
+  /// Where in the tile a row of this warp lies. Warps take 16 rows in turn, so that a tail tile leaves each about as many.
+  static MOE_DEVICE int tile_row(int row) { return (row / 16 * Config::warps_m + warp_m()) * 16 + row % 16; }
+  /// Of the first `rows` rows of the tile, those from this warp's first one on.
+  static MOE_DEVICE int rows_left(int rows) { return rows - warp_m() * 16; }
   static MOE_DEVICE u32 warp_column() { return ptx::thread_index() / 32 % Config::warps_n * Config::warp_n; }
 
   /// The fragments of one MMA step.
@@ -128,23 +130,25 @@ class Sm80Multiply {
     const u32 a = (stage_address + a_offset_) ^ static_cast<u32>(k_step * 32);
     const u32 b = (stage_address + b_offset_) ^ static_cast<u32>(k_step * 32);
     MOE_UNROLL
-    for (int m = 0; m < Config::m_frags; ++m) ptx::ldmatrix_x4(fragments.a[m], a + m * 16 * ALayout::row_bytes);
+    for (int m = 0; m < Config::m_frags; ++m) ptx::ldmatrix_x4(fragments.a[m], a + m * Config::warps_m * 16 * ALayout::row_bytes);
     MOE_UNROLL
     for (int i = 0; i < 2 * Config::n_groups; ++i) {
       ptx::ldmatrix_x4(fragments.b[i / 2][i % 2], b + (i / 2 * 32 + i % 2 * 4) * BLayout::row_bytes);
     }
   }
 
-  /// The products of all 16-row tiles (Full), or of the first `live_frags`: the others have no rows.
+  /// The products of all 16-row tiles (Full), or of those but the last that have some of rows_left().
   template <bool Full>
-  MOE_DEVICE void multiply(Accumulators<Config>& acc, const Fragments& f, int live_frags) const {
+  MOE_DEVICE void multiply(Accumulators<Config>& acc, const Fragments& f, int rows_left) const {
     MOE_UNROLL
-    for (int m = 0; m < Config::m_frags; ++m) {
-      if (Full || m < live_frags) multiply_rows(acc, f, m);
+    for (int m = 0; m < (Full ? Config::m_frags : Config::m_frags - 1); ++m) {
+      if (Full || m * Config::warps_m * 16 < rows_left) multiply_rows(acc, f, m);
     }
   }
 
  private:
+  static MOE_DEVICE int warp_m() { return static_cast<int>(ptx::thread_index()) / 32 / Config::warps_n; }
+
   MOE_DEVICE void multiply_rows(Accumulators<Config>& acc, const Fragments& f, int m) const {
     MOE_UNROLL
     for (int n = 0; n < Config::n_groups; ++n) {
@@ -182,24 +186,24 @@ class Sm80Pipeline {
   /// The products of the block's next tile, of which the first `rows` rows exist. Every thread of the block calls it.
   MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows) {
     acc.clear();
-    // The same for all warps of the block: they meet in the loop.
-    if (rows > Config::block_m - 16) {
-      run<true>(acc, Config::m_frags);
+    // The same for all warps of the block: they meet in the loop. As a vote, or the compiler spills registers of large tiles.
+    if (ptx::warp_any(rows > (Config::m_frags - 1) * Config::warps_m * 16)) {
+      run<true>(acc, rows);
     } else {
-      run<false>(acc, (rows - static_cast<int>(Multiply::warp_row()) + 15) / 16);
+      run<false>(acc, Multiply::rows_left(rows));
     }
   }
 
  private:
   template <bool Full>
-  MOE_DEVICE void run(Accumulators<Config>& acc, int live_frags) {
+  MOE_DEVICE void run(Accumulators<Config>& acc, int rows_left) {
     MOE_NO_UNROLL
-    for (int k_block = 0; k_block < k_blocks; ++k_block) steps<Full, 0>(acc, live_frags);
+    for (int k_block = 0; k_block < k_blocks; ++k_block) steps<Full, 0>(acc, rows_left);
   }
 
   /// One k-block, MMA step by MMA step.
   template <bool Full, int Step>
-  MOE_DEVICE void steps(Accumulators<Config>& acc, int live_frags) {
+  MOE_DEVICE void steps(Accumulators<Config>& acc, int rows_left) {
     constexpr int next = (Step + 1) % Config::k_steps;
     if constexpr (next == 0) {
       finish_copies();
@@ -209,8 +213,8 @@ class Sm80Pipeline {
     }
     if constexpr (Step < Config::copy_steps) producer_.template copy<Step, Config::copy_steps>(fill_);
     multiply_.load(fragments_[(Step + 1) % 2], stage_, next);
-    multiply_.template multiply<Full>(acc, fragments_[Step % 2], live_frags);
-    if constexpr (next != 0) steps<Full, Step + 1>(acc, live_frags);
+    multiply_.template multiply<Full>(acc, fragments_[Step % 2], rows_left);
+    if constexpr (next != 0) steps<Full, Step + 1>(acc, rows_left);
   }
 
   MOE_DEVICE void finish_copies() {
