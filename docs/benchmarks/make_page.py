@@ -35,7 +35,7 @@ faster than the peer.
 
 | column | what it is |
 |---|---|
-| default, tuned | milliseconds of the heuristic's config, and of the database's with its 95% confidence interval; sorted rows: or the permuted ones' |
+| default, tuned | milliseconds of the heuristic's config, and of the database's with its 95% confidence interval |
 | of dense | against one cuBLAS product of as many rows with one weight |
 | of torch | against `torch._grouped_mm` on rows in expert order |
 | of torch+perm | against the same with the permutation done by torch |
