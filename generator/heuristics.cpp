@@ -56,11 +56,12 @@ constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) 
           .tile_source = TileSource::queue};
 }
 
+constexpr double streaming_rows = 48;      // per expert, at most
 constexpr int streaming_pairs_stages = 5;  // of 16x128 tiles
 
 constexpr Rung sm90_rungs[] = {
     {24, streaming(16, 64, 8)},
-    {48, streaming(32, 128, 4)},
+    {streaming_rows, streaming(32, 128, 4)},
     {96, multiplying(96, 128, 6)},
     {any, multiplying(192, 128, 5)},
 };
@@ -105,7 +106,7 @@ std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigFo
 }
 
 KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
-  if (p.permute_x && rows_per_expert > 48 && rows_per_expert <= gathering_rows) return gathering;
+  if (p.permute_x && rows_per_expert > streaming_rows && rows_per_expert <= gathering_rows) return gathering;
   KernelConfigForward wanted = choose(sm90_rungs, rows_per_expert);
   if (!p.permute_x) {
     wanted.gather = Gather::dispatch;

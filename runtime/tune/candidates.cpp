@@ -55,21 +55,19 @@ void add_best(Selection& selection, const std::vector<RankedConfig>& ranking, in
   std::map<TileShape, int> of_shape;
   std::map<std::pair<Family, Gather>, std::set<TileShape>> of_way;
   int added = 0;
-  for (const RankedConfig& ranked : ranking) {
-    const TileShape shape = tile_shape(ranked.config);
-    std::set<TileShape>& shapes = of_way[{ranked.config.family, ranked.config.gather}];
-    if (added >= count || shapes.size() == shapes_of_each_way || shapes.contains(shape)) continue;
-    if (!selection.add(ranked.config)) continue;
-    shapes.insert(shape);
-    ++of_shape[shape];
+  const auto add = [&](const KernelConfigForward& config) {
+    if (added == count || !selection.add(config)) return;
     ++added;
+    ++of_shape[tile_shape(config)];
+    of_way[{config.family, config.gather}].insert(tile_shape(config));
+  };
+  for (std::size_t i = 0; i < std::min(always_tried, ranking.size()); ++i) add(ranking[i].config);
+  for (const auto& [config, prediction] : ranking) {
+    const std::set<TileShape>& shapes = of_way[{config.family, config.gather}];
+    if (shapes.size() < shapes_of_each_way && !shapes.contains(tile_shape(config))) add(config);
   }
-  for (std::size_t i = 0; i < ranking.size() && added < count; ++i) {
-    int& alike = of_shape[tile_shape(ranking[i].config)];
-    if (i >= always_tried && alike >= max_of_one_tile) continue;
-    if (!selection.add(ranking[i].config)) continue;
-    ++alike;
-    ++added;
+  for (const auto& [config, prediction] : ranking) {
+    if (of_shape[tile_shape(config)] < max_of_one_tile) add(config);
   }
 }
 

@@ -93,7 +93,6 @@ class StagedRows {
 
   // Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
   // other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4. 16 rows or, on the M side, 64 are left out together.
-
   static MOE_DEVICE void scale(Accumulators& acc, const Tile& tile, const Table& table) {
     if constexpr (Config::swapped) {
       MOE_UNROLL

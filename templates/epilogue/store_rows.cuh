@@ -24,10 +24,7 @@ class StoreRows {
   /// Starts loading the destinations of a tile, before its products are computed: their latency hides behind the mainloop.
   MOE_DEVICE void prefetch(const Tile& tile) {
     if constexpr (Problem::permute_y) {
-      slots_.load(args_, [&](int row) {
-        const int tile_row = Multiply::tile_row(row);
-        return tile_row < tile.rows ? tile.row + tile_row : -1;
-      });
+      slots_.load(args_, [&](int row) { return sorted_row(tile, row); });
     }
   }
 
@@ -58,11 +55,16 @@ class StoreRows {
   }
 
  private:
-  /// The row of y where a row of the warp's tile goes, or -1 for none.
-  MOE_DEVICE int destination(const Tile& tile, int row) const {
-    if constexpr (Problem::permute_y) return slots_.get(row);
+  /// Where in expert order a row of the warp's tile stands, or -1 for none.
+  static MOE_DEVICE int sorted_row(const Tile& tile, int row) {
     const int tile_row = Multiply::tile_row(row);
     return tile_row < tile.rows ? tile.row + tile_row : -1;
+  }
+
+  /// The row of y where it goes, or -1 for none.
+  MOE_DEVICE int destination(const Tile& tile, int row) const {
+    if constexpr (Problem::permute_y) return slots_.get(row);
+    return sorted_row(tile, row);
   }
 
   static MOE_DEVICE Words4 round(const float (&columns)[4][4], int half, float scale) {

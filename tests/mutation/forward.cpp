@@ -79,7 +79,7 @@ Study forward_plain_study() {
           {"missing rows are read", "live && x_[i] >= row_exists", "live"},
           {"columns past N are read", "live && (!n_tail || tile_.n + BCopy::row(I) < Problem::N)", "live"},
           {"columns past N are stored", "if (n_tail && column + n * 32 >= Problem::N) continue;", ""},
-          {"the row after a tile's last one is stored", "tile_row < tile.rows", "tile_row <= tile.rows", 2, 2},
+          {"the row after a tile's last one is stored", "tile_row < tile.rows", "tile_row <= tile.rows"},
           {"an expert's last tile is always full", "left < tile_rows ? left : tile_rows", "tile_rows"},
           // The schedule
           {"the last expert is never found", "int high = E;", "int high = E - 1;"},
@@ -159,7 +159,7 @@ Study forward_scatter_study() {
                "return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 16);"},
               {"every other column is not scaled", "high *= scale;", ""},
               {"weights read in the storage dtype", "if (args.topk_weights_f32)", "if (false)"},
-              {"slots past the tile's last row are stored", "tile_row < tile.rows", "tile_row <= tile.rows", 1, 2},
+              {"slots past the tile's last row are stored", "tile_row < tile.rows", "tile_row <= tile.rows"},
               {"row of y in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes / 2) + column * 2"},
               {"column in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes) + column"},
               {"groups of columns overlap", "y + n * 64", "y + n * 32"},
