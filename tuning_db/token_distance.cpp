@@ -1,7 +1,6 @@
 #include "tuning_db/token_distance.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace moe_tune {
 namespace {
@@ -19,12 +18,18 @@ bool nearer(std::int64_t a, std::int64_t b, std::int64_t tokens) {
 }
 
 std::int64_t last_nearer_to_smaller(std::int64_t a, std::int64_t b) {
-  auto mean = static_cast<std::int64_t>(std::sqrt(static_cast<double>(a)) * std::sqrt(static_cast<double>(b)));
   const Wide product = static_cast<Wide>(a) * static_cast<Wide>(b);
-  const auto square = [](std::int64_t t) { return static_cast<Wide>(t) * static_cast<Wide>(t); };
-  while (square(mean) > product) --mean;
-  while (square(mean + 1) <= product) ++mean;
-  return mean;
+  std::int64_t low = std::min(a, b);  // its square is at most the product
+  std::int64_t high = std::max(a, b);
+  while (low < high) {
+    const std::int64_t middle = high - (high - low) / 2;
+    if (static_cast<Wide>(middle) * static_cast<Wide>(middle) <= product) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
 }
 
 }  // namespace moe_tune
