@@ -30,20 +30,21 @@ constexpr Rung sm80_rungs[] = {
     {any, {.BLOCK_N = 256, .BLOCK_K = 128, .warps = 8, .stages = 2, .tile_order = TileOrder::n_fastest}},
 };
 
-/// Few rows: the weights are streamed, by many small blocks.
-constexpr KernelConfigForward streaming(int block_m, int block_n, int stages) {
+/// Few rows: the weights are streamed. Rows are gathered on the way, if at all.
+constexpr KernelConfigForward streaming(int block_m, int block_n, int stages, int ctas_per_sm) {
   return {.family = Family::sm90,
           .BLOCK_M = block_m,
           .BLOCK_N = block_n,
-          .warps = 8,
+          .warps = block_n <= 64 ? 8 : 12,
           .warps_m = 1,
           .stages = stages,
-          .ctas_per_sm = 2,
+          .ctas_per_sm = ctas_per_sm,
           .mma_m = MmaM::weights,
           .gather = Gather::in_kernel};
 }
 
-/// Many rows: the tensor cores are kept busy, by one block per SM.
+/// Many rows: the tensor cores are kept busy, by one block per SM. Blocks that share token rows take less from the L2, which is
+/// what many rows wait for.
 constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) {
   return {.family = Family::sm90,
           .BLOCK_M = block_m,
@@ -53,35 +54,26 @@ constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) 
           .stages = stages,
           .mma_m = MmaM::weights,
           .schedule = Schedule::ping_pong,
+          .cluster = 2,
           .tile_source = TileSource::queue};
 }
 
-constexpr double streaming_rows = 48;      // per expert, at most
-constexpr int streaming_pairs_stages = 5;  // of 16x128 tiles
+constexpr int streaming_pairs_stages = 5;  // of tiles that are 128 columns wide instead of 64
 
 constexpr Rung sm90_rungs[] = {
-    {24, streaming(16, 64, 8)},
-    {streaming_rows, streaming(32, 128, 4)},
-    {96, multiplying(96, 128, 6)},
-    {any, multiplying(192, 128, 5)},
+    {10, streaming(16, 64, 8, 2)},  {20, streaming(32, 64, 8, 2)},   {36, streaming(48, 128, 4, 2)},
+    {80, streaming(96, 128, 7, 1)}, {any, multiplying(192, 128, 5)},
 };
 
-/// Where rows are gathered, up to as many per expert cooperative consumers do that themselves; from as many on, copying them
+/// Where rows are gathered, instead of those: wide tiles gather each row for fewer of them. From copying_rows on, copying rows
 /// ahead of their tiles is hidden.
-constexpr double gathering_rows = 96;
+constexpr Rung gathering_rungs[] = {
+    {68, streaming(96, 256, 4, 1)},
+    {104, streaming(128, 256, 4, 1)},
+};
+constexpr double gathering_from = 36;
+constexpr double gathering_to = 104;
 constexpr double copying_rows = 384;
-constexpr KernelConfigForward gathering = {.family = Family::sm90,
-                                           .BLOCK_M = 128,
-                                           .BLOCK_N = 256,
-                                           .warps = 12,
-                                           .warps_m = 1,
-                                           .stages = 4,
-                                           .mma_m = MmaM::weights,
-                                           .tile_source = TileSource::queue,
-                                           .gather = Gather::in_kernel};
-
-/// Below as many tiles of 64 columns as blocks of an sm80 launch, its shorter way to the first byte counts.
-constexpr double few_tiles_per_sm = 4;
 
 template <std::size_t Count>
 const KernelConfigForward& choose(const Rung (&rungs)[Count], double rows_per_expert) {
@@ -106,30 +98,28 @@ std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigFo
 }
 
 KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
-  if (p.permute_x && rows_per_expert > streaming_rows && rows_per_expert <= gathering_rows) return gathering;
-  KernelConfigForward wanted = choose(sm90_rungs, rows_per_expert);
+  const bool gathers = p.permute_x && rows_per_expert > gathering_from && rows_per_expert <= gathering_to;
+  KernelConfigForward wanted = gathers ? choose(gathering_rungs, rows_per_expert) : choose(sm90_rungs, rows_per_expert);
   if (!p.permute_x) {
     wanted.gather = Gather::dispatch;
   } else if (rows_per_expert >= copying_rows) {
     wanted.gather = Gather::copy_ahead;
   }
-  // Gate and up columns come in pairs of 64.
-  if (p.fuse_swiglu && wanted.BLOCK_N < 128) {
+  // Gate and up columns come in pairs of 64, of one consumer.
+  if (p.fuse_swiglu && wanted.BLOCK_N <= 128 && wanted.schedule == Schedule::cooperative) {
+    if (wanted.BLOCK_N < 128) wanted.stages = streaming_pairs_stages;
     wanted.BLOCK_N = 128;
-    wanted.stages = streaming_pairs_stages;
+    wanted.warps = 8;
   }
   return wanted;
 }
 
 std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
   const KernelConfigForward wanted = wanted_sm90(p, rows_per_expert);
-  // Blocks that share token rows take less from the L2, which is what many rows wait for.
-  if (wanted.ctas_per_sm == 1 && wanted.gather != Gather::in_kernel) {
-    KernelConfigForward cluster = wanted;
-    cluster.cluster = 2;
-    if (const auto config = fitted(p, cluster, device)) return config;
-  }
-  return fitted(p, wanted, device);
+  if (const auto config = fitted(p, wanted, device)) return config;
+  KernelConfigForward alone = wanted;
+  alone.cluster = 1;
+  return fitted(p, alone, device);
 }
 
 }  // namespace
@@ -137,12 +127,10 @@ std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_pe
 KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
   const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
   const double rows_per_expert = rows / std::min<double>(p.E, rows);
-  const KernelConfigForward& wanted = choose(sm80_rungs, rows_per_expert);
   if (runs_on(Family::sm90, device)) {
-    const double tiles = std::min<double>(p.E, rows) * std::ceil(p.N / 64.0);
-    const bool few = tiles < few_tiles_per_sm * device.sm_count && !reject(p, wanted, device);
-    if (const auto config = few ? std::nullopt : default_sm90(p, rows_per_expert, device)) return *config;
+    if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
   }
+  const KernelConfigForward& wanted = choose(sm80_rungs, rows_per_expert);
   if (const auto config = fitted(p, wanted, device)) return *config;
   // A huge E leaves little shared memory on a small device: anything that fits.
   if (const auto space = config_space(p, device); !space.empty()) return space.front();

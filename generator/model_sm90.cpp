@@ -10,32 +10,33 @@ namespace moe_tune::sm90 {
 
 namespace {
 
-// Constants of the sm90 family: first estimates for an H200 (docs/TUNING.md, "The model"), to be fitted on measurements.
-constexpr double mma_per_clk = 2048;       // 16-bit multiply-adds of an SM, at the clock that it cannot hold
-constexpr double a_operand_clk = 16;       // to read 64 x 16 elements of the M side from shared memory
-constexpr double b_operand_clk = 0.25;     // for each row of the other side
-constexpr double l2_bytes_per_clk = 60;    // that an SM gets
-constexpr double contention = 4;           // exponent: how little MMA and L2 time disturb each other
-constexpr double in_kernel_gather = 1.35;  // products wait for rows: factor for tiles of many rows
-constexpr double in_kernel_gather_small = 1.1;
-constexpr int many_rows = 64;
-constexpr double tile_clk = 350;          // schedule, barriers, first products
-constexpr double cluster_tile_clk = 500;  // of it in a cluster, in addition
-constexpr double store_clk = 9;           // an accumulator's way to y
-constexpr double swiglu_clk = 6;          // the exponential of it, in addition
-constexpr double scatter_factor = 1.15;   // rows that go to their slots
-constexpr double static_drift = 1.04;     // blocks drift apart and lose what they shared in the L2
-constexpr double queue_tail = 0.5;        // of a tile, that a block waits for the last at the end
+// Constants of the sm90 family, fitted on what tuning measured on an H200 (docs/TUNING.md, "The model").
+constexpr double mma_per_clk = 2048;          // 16-bit multiply-adds of an SM, at the clock that it cannot hold
+constexpr double a_operand_clk = 16;          // to read 64 x 16 elements of the M side from shared memory
+constexpr double b_operand_clk = 0.25;        // for each row of the other side
+constexpr double l2_bytes_per_clk = 40;       // that an SM gets
+constexpr double gather_bytes_per_clk = 9.2;  // that the gathering warps of an SM copy
+constexpr double load_latency_clk = 1100;     // from a stage's release to its first byte
+constexpr double contention = 4;              // exponent: how little these and the MMA disturb each other
+constexpr double tile_clk = 190;              // schedule, barriers, first products
+constexpr double cluster_tile_clk = 350;      // of it in a cluster, in addition
+constexpr double store_clk = 6.8;             // an accumulator's way to y
+constexpr double swiglu_clk = 6;              // the exponential of it, in addition
+constexpr double static_drift = 1.04;         // blocks drift apart and lose what they shared in the L2
+constexpr double queue_tail = 1.1;            // of a tile, that a block waits for the last at the end
+constexpr double queue_us = 0.8;              // to the first tile
 constexpr double n_fastest_factor = 1.01;
-constexpr double dram_latency_us = 0.85;    // loaded
+constexpr double reread = 0.4;              // of the weights of a second row tile, where the first lets them go
+constexpr int keeps_weights = 128;          // rows of a tile from which on it does not: Sm90Config::streams_weights
+constexpr double dram_latency_us = 0.65;    // loaded
 constexpr double supply_half = 0.15;        // supply, in units of rate times latency, at which half the rate is reached
 constexpr double dispatch_gb_per_s = 3900;  // on a device that reads 4420
 constexpr double dispatch_reads = 4420;
-constexpr double copy_ahead_shows = 0.55;  // of a dispatch's time, where tiles hide the rest
-constexpr double copy_ahead_us = 8;        // before the first tiles have their rows
+constexpr double copy_ahead_shows = 0.42;  // of a dispatch's time, where tiles hide the rest
+constexpr double copy_ahead_us = 7;        // before the first tiles have their rows
 constexpr double launch_us = 3.0;
-constexpr double pipeline_us = 1.2;  // barriers, tensor maps, the first stages
-constexpr double both_bound = 0.1;   // of the lesser of compute and memory shows
+constexpr double pipeline_us = 2.8;  // barriers, tensor maps, the first stages
+constexpr double both_bound = 0.04;  // of the lesser of compute and memory shows
 
 /// What `rows` rows of a tile cost an SM, in clocks.
 struct TileClocks {
@@ -52,17 +53,22 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
   // A dense kernel sustains less than the instruction's rate: the clock falls under load.
   const double sustained_per_clk = d.wgmma_tflops * 1e12 / 2 / (d.sm_count * d.clock_ghz * 1e9);
   const double step = std::max(64.0 * n_side * 16 / mma_per_clk, a_operand_clk + b_operand_clk * n_side);
-  const double gather = c.gather != Gather::in_kernel ? 1 : c.BLOCK_M >= many_rows ? in_kernel_gather : in_kernel_gather_small;
-  const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk * gather;
+  const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk;
   const int loaded_rows = round_up(rows, std::min(c.BLOCK_M, 32));
   const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
+  const bool gathers = p.permute_x && c.gather == Gather::in_kernel;
+  const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / c.cluster / gather_bytes_per_clk : 0;
+  // All stages but the one that is multiplied are on their way.
+  const double stage_clk = load_latency_clk + 2.0 * c.BLOCK_K * (c.BLOCK_N + round_up(rows, 16)) / l2_bytes_per_clk;
+  const double latency = k_length / c.BLOCK_K * stage_clk / (c.stages - 1) / c.ctas_per_sm;
 
   TileClocks clocks{};
-  clocks.products = std::pow(std::pow(mma, contention) + std::pow(l2, contention), 1 / contention);
+  double sum = 0;
+  for (const double bound : {mma, l2, gather, latency}) sum += std::pow(bound, contention);
+  clocks.products = std::pow(sum, 1 / contention);
   const double accumulators = static_cast<double>(round_up(rows, 16)) * c.BLOCK_N / (128.0 * consumers_of_tile(c));
   clocks.epilogue = tile_clk + (c.cluster > 1 ? cluster_tile_clk : 0) +
-                    accumulators * (store_clk * (p.permute_y ? scatter_factor : 1) * (p.keep_pre_activation ? 1.5 : 1) +
-                                    (p.fuse_swiglu ? swiglu_clk : 0));
+                    accumulators * (store_clk * (p.keep_pre_activation ? 1.5 : 1) + (p.fuse_swiglu ? swiglu_clk : 0));
   return clocks;
 }
 
@@ -96,6 +102,14 @@ Tiles tiles_of(const Problem& p, const KernelConfigForward& c, std::span<const i
   return tiles;
 }
 
+/// Weights that are read again for an expert's second row tile and the following.
+double reread_bytes(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes) {
+  if (c.BLOCK_M >= keeps_weights) return 0;
+  double again = 0;
+  for (const int rows : m_sizes) again += rows > 0 ? ceil_div(rows, c.BLOCK_M) - 1 : 0;
+  return reread * again * p.N * p.K * element_bytes(p.dtype);
+}
+
 /// What it costs to copy rows to expert order.
 double copies_us(const Problem& p, const KernelConfigForward& c, double rows, const DeviceDescription& d) {
   const double bytes = element_bytes(p.dtype) * (std::ceil(rows / p.top_k) + rows) * p.K;
@@ -119,8 +133,9 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   const double even = tiles.clocks / d.sm_count;
   const double one_tile = tiles.clocks / tiles.count * c.ctas_per_sm;
   const double units = out.waves / c.cluster;  // a cluster takes its tiles together
-  const double clocks = c.tile_source == TileSource::queue ? even + queue_tail * c.cluster * one_tile
-                                                           : even * static_drift * std::ceil(units) / units;
+  const double drift = c.BLOCK_M >= keeps_weights ? static_drift : 1;
+  const double clocks =
+      c.tile_source == TileSource::queue ? even + queue_tail * c.cluster * one_tile : even * drift * std::ceil(units) / units;
   // A launch of few tiles takes as long as one of them.
   const double order = c.tile_order == TileOrder::n_fastest ? n_fastest_factor : 1;
   out.compute = (out.waves < 1 ? std::max(even, tiles.longest) : std::max(clocks, tiles.longest)) * order / (d.clock_ghz * 1e3);
@@ -135,10 +150,11 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   const bool copied = copies_rows(p, c);
   if (copied) gemm.permute_x = false;  // it reads the copies
   const double tail = out.waves < 1 ? 1 : std::min(std::ceil(out.waves) / out.waves, 1.25);
-  const double uneven = c.tile_source == TileSource::queue ? 0.15 : 0.4;
-  out.memory = minimum_bytes(gemm, m_sizes) / rate * (1 + uneven * (tail - 1)) * order;
+  const double uneven = c.tile_source == TileSource::queue ? 0.15 : 0.45;
+  out.memory = (minimum_bytes(gemm, m_sizes) + reread_bytes(p, c, m_sizes)) / rate * (1 + uneven * (tail - 1)) * order;
 
-  out.fixed = launch_us + pipeline_us + (copied ? copies_us(p, c, rows, d) : 0);
+  out.fixed =
+      launch_us + pipeline_us + (c.tile_source == TileSource::queue ? queue_us : 0) + (copied ? copies_us(p, c, rows, d) : 0);
   out.total = std::max(out.compute, out.memory) + both_bound * std::min(out.compute, out.memory) + out.fixed;
   return out;
 }

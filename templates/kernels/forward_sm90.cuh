@@ -75,18 +75,19 @@ class ForwardSm90 {
       }
       ptx::fence_mbarrier_init();
     }
+    // Reads m_sizes while the mbarriers are made.
+    if (role() == scheduler) Tiles::prepare(args.gemm, shared + prefix_offset);
     meet();
 
     // Two resident blocks have no registers to spare.
     constexpr bool moves_registers = Config::consumers == 2 && Config::ctas_per_sm == 1;
-    constexpr u32 producers = 128 * Config::consumers;
-    if (ptx::thread_index() >= producers) {
+    const int warp = role();
+    if (warp >= 0) {
       if constexpr (moves_registers) ptx::decrease_registers<40>();
-      const u32 warp = (ptx::thread_index() - producers) / 32;
       if (warp == 0) {
         load(args, feed, shared);
-      } else if (warp == 1) {
-        schedule(args, feed, shared);
+      } else if (warp == scheduler) {
+        feed.feed(Tiles(shared + prefix_offset), args.queue);
       } else if ((Tables::needed || copies) && warp == 3) {
         look_up(args, feed, shared);
       } else if constexpr (Producer::gathers) {
@@ -103,15 +104,19 @@ class ForwardSm90 {
   }
 
  private:
+  static constexpr int scheduler = 1;
+
+  /// The warp's number in the last warpgroup; negative for consumers.
+  static MOE_DEVICE int role() { return (static_cast<int>(ptx::thread_index()) - 128 * Config::consumers) >> 5; }
+
   static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
   static MOE_DEVICE u32 staging_turn(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 8; }
 
   static MOE_DEVICE void meet() {
+    ptx::block_barrier();
     if constexpr (Config::cluster > 1) {
-      ptx::cluster_arrive_relaxed();  // the initialising thread's fence has released
+      ptx::cluster_arrive_relaxed();  // of the other block only the mbarriers matter, and their fence has released
       ptx::cluster_wait();
-    } else {
-      ptx::block_barrier();
     }
   }
 
@@ -120,13 +125,6 @@ class ForwardSm90 {
     Tile tile = feed.next();
     if constexpr (Config::cluster > 1) tile.n += static_cast<int>(ptx::cluster_rank()) * Config::block_n;
     return tile;
-  }
-
-  static MOE_DEVICE void schedule(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    Tiles::prepare(args.gemm, shared + prefix_offset);
-    ptx::warp_barrier();
-    if constexpr (copies) ptx::named_barrier_arrive<prefix_sums_barrier, prefix_sums_threads>();
-    feed.feed(Tiles(shared + prefix_offset), args.queue);
   }
 
   static MOE_DEVICE void load(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
@@ -147,7 +145,6 @@ class ForwardSm90 {
   }
 
   static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
-    ptx::named_barrier<prefix_sums_barrier, prefix_sums_threads>();
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
@@ -157,11 +154,7 @@ class ForwardSm90 {
   static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
     Tables tables(shared + row_table_offset);
     RowsReady ready(shared + ready_offset);
-    int rows = 0;
-    if constexpr (copies) {
-      ptx::named_barrier<prefix_sums_barrier, prefix_sums_threads>();
-      rows = Tiles(shared + prefix_offset).rows();
-    }
+    const int rows = Tiles(shared + prefix_offset).rows();
     for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
       if constexpr (copies) ready.announce(args, tile, rows);
       if constexpr (Tables::needed) tables.fill(args.gemm, tile);

@@ -17,10 +17,8 @@ enum class TileSource { static_order, queue };
 enum class Gather { dispatch, in_kernel, copy_ahead };
 
 // Named barriers of a block.
-inline constexpr int gather_barrier = 1;        // of the warps that gather
-inline constexpr int prefix_sums_barrier = 2;   // the prefix sums are made
-inline constexpr int prefix_sums_threads = 96;  // of warps 1 to 3 of the producers, where rows are copied ahead
-inline constexpr int consumer_barriers = 3;     // one for each consumer warpgroup
+inline constexpr int gather_barrier = 1;     // of the warps that gather
+inline constexpr int consumer_barriers = 2;  // one for each consumer warpgroup
 
 /// Of a row of an operand in shared memory: 64 elements.
 inline constexpr int sm90_k = 64;
@@ -53,6 +51,9 @@ struct Sm90Config {
   static constexpr int store_columns = swapped ? 64 * m_blocks : BlockN;
   /// Rows of a tile are a multiple of this where an expert has several tiles.
   static constexpr int row_grain = swapped ? 16 : 64;
+
+  /// With tiles as low as this an expert's rows are meant to be one tile: its weights are read once.
+  static constexpr bool streams_weights = BlockM < 128;
 
   static constexpr int k_slices = BlockK / sm90_k;
   /// Of a reduction of length k.

@@ -11,6 +11,7 @@
 #include "mainloop/ring.cuh"
 #include "mainloop/row_gatherer.cuh"
 #include "mainloop/sm90_config.cuh"
+#include "ptx/cache_policy.cuh"
 #include "ptx/cluster.cuh"
 #include "ptx/tma.cuh"
 #include "schedule/expert_tiles.cuh"
@@ -72,10 +73,19 @@ class Sm90Producer {
     if constexpr (Problem::fuse_swiglu) {
       // Gate rows, then the up rows that belong to them: pairs meet in the registers of one thread.
       constexpr int half = Config::block_n / 2;
-      ptx::tma_load_3d(target, &args.w, full, k, tile.n / 2, tile.expert);
-      ptx::tma_load_3d(target + half * sm90_row_bytes, &args.w, full, k, Problem::N / 2 + tile.n / 2, tile.expert);
+      load_weight_rows(args, target, full, k, tile.n / 2, tile.expert);
+      load_weight_rows(args, target + half * sm90_row_bytes, full, k, Problem::N / 2 + tile.n / 2, tile.expert);
     } else {
-      ptx::tma_load_3d(target, &args.w, full, k, tile.n, tile.expert);
+      load_weight_rows(args, target, full, k, tile.n, tile.expert);
+    }
+  }
+
+  static MOE_DEVICE void load_weight_rows(const abi::ForwardSm90Args& args, u32 target, u32 full, int k, int n, int expert) {
+    if constexpr (Config::streams_weights) {
+      // They must not drive rows of y out of the L2: writes between reads cost several times their bytes.
+      ptx::tma_load_3d(target, &args.w, full, k, n, expert, ptx::policy_evict_first());
+    } else {
+      ptx::tma_load_3d(target, &args.w, full, k, n, expert);
     }
   }
 

@@ -54,7 +54,7 @@ TEST_CASE("Bad usage exits with 2, says why on stderr, and prints no result") {
       {{"tune", "--model", "qwen3-30b-a3b", "--device", "h200", "--routing", "zipf"}, "zipf"},
       {{"emit", "--model", "qwen3-30b-a3b"}, "--gemm"},
       {{"emit", "--model", "qwen3-30b-a3b", "--gemm", "down", "--config", "fast"}, "sm80_128x128x64_w4m2_s3_c1_mfast"},
-      {{"emit", "--model", "qwen3-30b-a3b", "--gemm", "down", "--set", "BLOCK_M=7"}, "16, 32, 64"},
+      {{"emit", "--model", "qwen3-30b-a3b", "--gemm", "down", "--set", "BLOCK_M=7"}, "16, 32, 48, 64"},
       {{"lookup", "--model", "qwen3-30b-a3b", "--device", "h200"}, "--tokens"},
       {{"list-configs", "--model", "qwen3-30b-a3b", "--device", "h200", "--format", "xml"}, "table"},
       {{"show", "--gemm", "down"}, "--model"},

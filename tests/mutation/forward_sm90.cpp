@@ -25,7 +25,6 @@ Study forward_sm90_study() {
           // Beginning
           {"no fence after mbarrier.init", "ptx::fence_mbarrier_init();", ""},
           {"no barrier after mbarrier.init", "ptx::block_barrier();", "", 2, 2},
-          {"the prefix sums are not waited for", "ptx::named_barrier<prefix_sums_barrier, prefix_sums_threads>();", "", 2, 2},
           // The ring
           {"waits for the other phase of full", "ptx::mbarrier_wait(full(position.stage), position.parity);",
            "ptx::mbarrier_wait(full(position.stage), position.parity ^ 1u);"},
