@@ -70,9 +70,10 @@ constexpr Rung sm90_rungs[] = {
 constexpr Rung gathering_rungs[] = {
     {68, streaming(96, 256, 4, 1)},
     {104, streaming(128, 256, 4, 1)},
+    {176, streaming(192, 256, 3, 1)},
 };
 constexpr double gathering_from = 36;
-constexpr double gathering_to = 104;
+constexpr double gathering_to = 176;
 constexpr double copying_rows = 384;
 
 template <std::size_t Count>
@@ -98,13 +99,13 @@ std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigFo
 }
 
 KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
-  const bool gathers = p.permute_x && rows_per_expert > gathering_from && rows_per_expert <= gathering_to;
-  KernelConfigForward wanted = gathers ? choose(gathering_rungs, rows_per_expert) : choose(sm90_rungs, rows_per_expert);
-  if (!p.permute_x) {
-    wanted.gather = Gather::dispatch;
-  } else if (rows_per_expert >= copying_rows) {
-    wanted.gather = Gather::copy_ahead;
-  }
+  // fuse_mul_pre leaves one warp to gather, which is too slow for many rows.
+  const bool many = rows_per_expert > gathering_from;
+  const bool gathers = p.permute_x && !(p.fuse_mul_pre && many);
+  KernelConfigForward wanted = gathers && many && rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
+                                                                                  : choose(sm90_rungs, rows_per_expert);
+  if (!gathers) wanted.gather = Gather::dispatch;
+  if (p.permute_x && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
   // Gate and up columns come in pairs of 64, of one consumer.
   if (p.fuse_swiglu && wanted.BLOCK_N <= 128 && wanted.schedule == Schedule::cooperative) {
     if (wanted.BLOCK_N < 128) wanted.stages = streaming_pairs_stages;

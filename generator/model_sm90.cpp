@@ -11,20 +11,20 @@ namespace moe_tune::sm90 {
 namespace {
 
 // Constants of the sm90 family, fitted on what tuning measured on an H200 (docs/TUNING.md, "The model").
-constexpr double mma_per_clk = 2048;          // 16-bit multiply-adds of an SM, at the clock that it cannot hold
-constexpr double a_operand_clk = 16;          // to read 64 x 16 elements of the M side from shared memory
-constexpr double b_operand_clk = 0.25;        // for each row of the other side
-constexpr double l2_bytes_per_clk = 40;       // that an SM gets
-constexpr double gather_bytes_per_clk = 9.2;  // that the gathering warps of an SM copy
-constexpr double load_latency_clk = 1100;     // from a stage's release to its first byte
-constexpr double contention = 4;              // exponent: how little these and the MMA disturb each other
-constexpr double tile_clk = 190;              // schedule, barriers, first products
-constexpr double cluster_tile_clk = 350;      // of it in a cluster, in addition
-constexpr double store_clk = 6.8;             // an accumulator's way to y
-constexpr double swiglu_clk = 6;              // the exponential of it, in addition
-constexpr double static_drift = 1.04;         // blocks drift apart and lose what they shared in the L2
-constexpr double queue_tail = 1.1;            // of a tile, that a block waits for the last at the end
-constexpr double queue_us = 0.8;              // to the first tile
+constexpr double mma_per_clk = 2048;         // 16-bit multiply-adds of an SM, at the clock that it cannot hold
+constexpr double a_operand_clk = 16;         // to read 64 x 16 elements of the M side from shared memory
+constexpr double b_operand_clk = 0.25;       // for each row of the other side
+constexpr double l2_bytes_per_clk = 40;      // that an SM gets
+constexpr double gather_bytes_per_clk = 14;  // that the gathering warps of an SM copy
+constexpr double load_latency_clk = 1100;    // from a stage's release to its first byte
+constexpr double contention = 4;             // exponent: how little these and the MMA disturb each other
+constexpr double tile_clk = 190;             // schedule, barriers, first products
+constexpr double cluster_tile_clk = 350;     // of it in a cluster, in addition
+constexpr double store_clk = 6.8;            // an accumulator's way to y
+constexpr double swiglu_clk = 6;             // the exponential of it, in addition
+constexpr double static_drift = 1.04;        // blocks drift apart and lose what they shared in the L2
+constexpr double queue_tail = 1.1;           // of a tile, that a block waits for the last at the end
+constexpr double queue_us = 0.8;             // to the first tile
 constexpr double n_fastest_factor = 1.01;
 constexpr double reread = 0.4;              // of the weights of a second row tile, where the first lets them go
 constexpr int keeps_weights = 128;          // rows of a tile from which on it does not: Sm90Config::streams_weights

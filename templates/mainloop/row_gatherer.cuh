@@ -77,6 +77,7 @@ class RowGatherer {
   }
 
  private:
+  static constexpr int rows_at_once = threads / 8;
   static constexpr int per_thread = (Config::block_m + threads - 1) / threads;
 
   static MOE_DEVICE int thread() { return static_cast<int>(ptx::thread_index()) % threads; }
@@ -133,31 +134,36 @@ class RowGatherer {
 
   /// Starts copying the rows' part of a k-block.
   MOE_DEVICE void copy(const abi::GroupedGemmArgs& args, const TileRows& part, int k_block) const {
-    constexpr int rows_at_once = threads / 8;
-    constexpr int batch = 4;  // tokens that are read before they are used
-    const u32 chunk = static_cast<u32>(thread()) % 8;
-    const char* x = static_cast<const char*>(args.x) + chunk * 16;
+    // Tokens are read some at a time before they are used. part_of() gives multiples of `few` rows of every thread.
+    constexpr int few = (Config::cluster == 1 ? 16 : 8) / rows_at_once;
+    constexpr int many = 8;
+    int row = 0;
     MOE_NO_UNROLL
-    for (int start = thread() / 8; start < part.count; start += batch * rows_at_once) {
-      int tokens[batch];
+    for (; row + many * rows_at_once <= part.count; row += many * rows_at_once) copy_rows<many>(args, part, row, k_block);
+    MOE_NO_UNROLL
+    for (; row < part.count; row += few * rows_at_once) copy_rows<few>(args, part, row, k_block);
+  }
+
+  /// The same of Count rows for each thread: 8 threads copy a row. `row` is a multiple of rows_at_once.
+  template <int Count>
+  MOE_DEVICE void copy_rows(const abi::GroupedGemmArgs& args, const TileRows& part, int row, int k_block) const {
+    const u32 chunk = static_cast<u32>(thread()) % 8;
+    const int first = row + thread() / 8;
+    int tokens[Count];
+    MOE_UNROLL
+    for (int i = 0; i < Count; ++i) tokens[i] = ptx::load_shared(table_ + static_cast<u32>(first + i * rows_at_once) * 4);
+    MOE_UNROLL
+    for (int slice = 0; slice < Config::k_slices; ++slice) {
+      const int k = k_block * Config::block_k + slice * sm90_k + static_cast<int>(chunk) * 8;
+      const bool in_k = Problem::K % sm90_k == 0 || k < Problem::K;
+      const u64 x = reinterpret_cast<u64>(args.x) + static_cast<u64>(k) * 2;
       MOE_UNROLL
-      for (int i = 0; i < batch; ++i) {
-        const int row = start + i * rows_at_once;
-        tokens[i] = row < part.count ? ptx::load_shared(table_ + static_cast<u32>(row) * 4) : -1;
-      }
-      MOE_UNROLL
-      for (int i = 0; i < batch; ++i) {
-        const int row = start + i * rows_at_once;
-        if (row >= part.count) break;
-        const u64 source = reinterpret_cast<u64>(x) + static_cast<u64>(static_cast<i64>(tokens[i]) * args.x_row_bytes);
-        const u32 tile_row = static_cast<u32>(part.first + row);
-        MOE_UNROLL
-        for (int slice = 0; slice < Config::k_slices; ++slice) {
-          const int k = k_block * Config::block_k + slice * sm90_k;
-          const bool valid = tokens[i] >= 0 && k + static_cast<int>(chunk) * 8 < Problem::K;
-          const u32 target = rows_address(position_.stage, slice, part.first + row) + ((chunk ^ tile_row % 8) << 4);
-          ptx::cp_async_16<0>(target, source + static_cast<u64>(k) * 2, valid);
-        }
+      for (int i = 0; i < Count; ++i) {
+        const u32 tile_row = static_cast<u32>(part.first + first + i * rows_at_once);
+        const u64 source = x + static_cast<u64>(static_cast<i64>(tokens[i]) * args.x_row_bytes);
+        ptx::cp_async_16<0>(
+            rows_address(position_.stage, slice, part.first + first + i * rows_at_once) + ((chunk ^ tile_row % 8) << 4), source,
+            in_k && tokens[i] != -1);
       }
     }
   }
