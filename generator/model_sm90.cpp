@@ -57,10 +57,12 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
   const int loaded_rows = round_up(rows, std::min(c.BLOCK_M, 32));
   const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
   const bool gathers = p.permute_x && c.gather == Gather::in_kernel;
-  const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / c.cluster / gather_bytes_per_clk : 0;
-  // All stages but the one that is multiplied are on their way.
+  const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / gather_bytes_per_clk : 0;
+  // All stages but the one that is multiplied are on their way; in a cluster, gathered rows then go on to the other block.
+  const int sent_later = gathers && c.cluster > 1 ? std::min(2, c.stages - 2) : 0;
+  const int on_their_way = std::max(1, c.stages - 1 - sent_later);
   const double stage_clk = load_latency_clk + 2.0 * c.BLOCK_K * (c.BLOCK_N + round_up(rows, 16)) / l2_bytes_per_clk;
-  const double latency = k_length / c.BLOCK_K * stage_clk / (c.stages - 1) / c.ctas_per_sm;
+  const double latency = k_length / c.BLOCK_K * stage_clk / on_their_way / c.ctas_per_sm;
 
   TileClocks clocks{};
   double sum = 0;

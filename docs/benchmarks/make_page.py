@@ -28,18 +28,6 @@ these files. `targets.py --each` prints every single value.
 
 {targets}
 
-What these rows are not:
-
-- 16 rows of tuned kernels are left out, as a fault of the database that has since been mended had served them entries that were
-  tuned at another token count: qwen3-30b-a3b at 1, 16, 64, 256, 1024, 4096 and 8192 tokens and under Zipf routing. Rows of the
-  default config, measured in the same rounds, stand in for them ("untuned"). They lie in
-  [../results/benchmark_rows_left_out.json](../results/benchmark_rows_left_out.json); counting them, the permuted big shapes (worst
-  0.867), T=1024 (worst 0.828) and T=1 (worst 0.781) are missed as well. "Heuristic default against tuned" has few pairs without
-  them; with them it is -1.2% on average, worst +5.2%.
-- They were measured before the rows of sm80 tiles were dealt out to warps 16 at a time (the defaults at T=1 are of that family),
-  and before the default at 256 rows per expert (T=4096, gate_up) became dispatch instead of copy_ahead.
-- Of their commands the places of the library, the database and the output are those of a checkout, not of the machine that ran them.
-
 ## Columns
 
 Percentages say how fast the tuned kernel (the default one where nothing is tuned) is compared with a peer: 100% is equal, more is
