@@ -75,6 +75,10 @@ std::optional<std::string> reject_ring(const Problem& p, const KernelConfigForwa
   if (c.BLOCK_K > round_up(p.K, swizzle_columns)) {
     return fmt::format("K = {} fits one k-block of {}: a longer one would only copy zeros", p.K, round_up(p.K, swizzle_columns));
   }
+  if (const int left = p.K % c.BLOCK_K; left > 0 && left <= c.BLOCK_K - swizzle_columns) {
+    return fmt::format("the last k-block of {} would have {} of K = {}: half of it would be a box outside the tensors", c.BLOCK_K,
+                       left, p.K);
+  }
   // Producers run ahead into the next tile, so that stages past a tile's k-blocks are of use.
   const int in_flight = c.ctas_per_sm * (c.stages - 1) * stage_bytes(p, c);
   if (in_flight < min_bytes_in_flight) {

@@ -30,7 +30,7 @@ constexpr Rung sm80_rungs[] = {
     {any, {.BLOCK_N = 256, .BLOCK_K = 128, .warps = 8, .stages = 2, .tile_order = TileOrder::n_fastest}},
 };
 
-/// Few rows: the weights are streamed. Rows are gathered on the way, if at all.
+/// Few rows: the weights are streamed, as few times as tiles can be made to need them. Rows are gathered on the way, if at all.
 constexpr KernelConfigForward streaming(int block_m, int block_n, int stages, int ctas_per_sm) {
   return {.family = Family::sm90,
           .BLOCK_M = block_m,
@@ -58,6 +58,7 @@ constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) 
           .tile_source = TileSource::queue};
 }
 
+constexpr double gathering_from = 36;      // below, any tile gathers well
 constexpr int streaming_pairs_stages = 5;  // of tiles that are 128 columns wide instead of 64
 
 constexpr Rung sm90_rungs[] = {
@@ -65,15 +66,15 @@ constexpr Rung sm90_rungs[] = {
     {80, streaming(96, 128, 7, 1)}, {any, multiplying(192, 128, 5)},
 };
 
+constexpr double gathering_to = 176;
+
 /// Where rows are gathered, instead of those: wide tiles gather each row for fewer of them. From copying_rows on, copying rows
 /// ahead of their tiles is hidden.
 constexpr Rung gathering_rungs[] = {
     {68, streaming(96, 256, 4, 1)},
     {104, streaming(128, 256, 4, 1)},
-    {176, streaming(192, 256, 3, 1)},
+    {gathering_to, streaming(192, 256, 3, 1)},
 };
-constexpr double gathering_from = 36;
-constexpr double gathering_to = 176;
 constexpr double copying_rows = 384;
 
 template <std::size_t Count>
@@ -117,7 +118,8 @@ KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
 
 std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
   const KernelConfigForward wanted = wanted_sm90(p, rows_per_expert);
-  if (const auto config = fitted(p, wanted, device)) return config;
+  auto config = fitted(p, wanted, device);
+  if (config || wanted.cluster == 1) return config;
   KernelConfigForward alone = wanted;
   alone.cluster = 1;
   return fitted(p, alone, device);

@@ -54,10 +54,12 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
   const double sustained_per_clk = d.wgmma_tflops * 1e12 / 2 / (d.sm_count * d.clock_ghz * 1e9);
   const double step = std::max(64.0 * n_side * 16 / mma_per_clk, a_operand_clk + b_operand_clk * n_side);
   const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk;
-  const int loaded_rows = round_up(rows, std::min(c.BLOCK_M, 32));
+  const int loaded_rows = round_up(rows, c.BLOCK_M % 32 == 0 ? 32 : 16);  // boxes
   const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
   const bool gathers = p.permute_x && c.gather == Gather::in_kernel;
-  const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / gather_bytes_per_clk : 0;
+  // By one warp where another looks up weights of rows. A block of a cluster gathers half of them, at half the rate.
+  const double gather_rate = gather_bytes_per_clk / (p.fuse_mul_pre ? 2 : 1);
+  const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / gather_rate : 0;
   // All stages but the one that is multiplied are on their way; in a cluster, gathered rows then go on to the other block.
   const int sent_later = gathers && c.cluster > 1 ? std::min(2, c.stages - 2) : 0;
   const int on_their_way = std::max(1, c.stages - 1 - sent_later);

@@ -39,7 +39,7 @@ faster than the peer.
 | of dense | against one cuBLAS product of as many rows with one weight |
 | of torch | against `torch._grouped_mm` on rows in expert order |
 | of torch+perm | against the same with the permutation done by torch |
-| of stream | against a plain streaming read of the bytes that must move: the floor of few tokens |
+| of stream | against a plain streaming read of the bytes that must move, dealt out to the SMs in turn |
 | of plain | with fusions: against the library's GEMM without them (the peers in the other columns do not fuse either) |
 | of uniform | against the same kernel under uniform routing |
 | sustained | milliseconds back to back for some time; then against dense and torch+perm, measured the same way |
@@ -108,7 +108,7 @@ def make_page():
     for (file, model, op, dtype, routing, device), rows in sections.items():
         first = rows[0]
         parts.append(
-            f"## {model}, {op}, {dtype}, {routing} routing\n\n{device}, driver {first.get('driver', 'unknown')}, "
+            f"## {file.removesuffix('.json')}: {model}, {op}, {dtype}, {routing} routing\n\n{device}, driver {first.get('driver', 'unknown')}, "
             f"{first.get('date', 'no date')}; `{file}`, made by\n`{first.get('command', 'unknown')}`\n\n{table(rows)}\n"
         )
     return "\n".join(parts)

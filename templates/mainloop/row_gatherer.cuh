@@ -134,7 +134,7 @@ class RowGatherer {
 
   /// Starts copying the rows' part of a k-block.
   MOE_DEVICE void copy(const abi::GroupedGemmArgs& args, const TileRows& part, int k_block) const {
-    // Tokens are read some at a time before they are used. part_of() gives multiples of `few` rows of every thread.
+    // Tokens are read some at a time before they are used. part_of() gives a multiple of few * rows_at_once rows.
     constexpr int few = (Config::cluster == 1 ? 16 : 8) / rows_at_once;
     constexpr int many = 8;
     int row = 0;
@@ -155,7 +155,7 @@ class RowGatherer {
     MOE_UNROLL
     for (int slice = 0; slice < Config::k_slices; ++slice) {
       const int k = k_block * Config::block_k + slice * sm90_k + static_cast<int>(chunk) * 8;
-      const bool in_k = Problem::K % sm90_k == 0 || k < Problem::K;
+      const bool in_k = Problem::K % Config::block_k == 0 || k < Problem::K;
       const u64 x = reinterpret_cast<u64>(args.x) + static_cast<u64>(k) * 2;
       MOE_UNROLL
       for (int i = 0; i < Count; ++i) {

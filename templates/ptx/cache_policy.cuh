@@ -6,7 +6,7 @@
 
 namespace moe_tune::ptx {
 
-// A policy is a hint: it changes no result. Make it once per thread and keep it.
+// A policy is a hint: it changes no result. The compiler makes it once where one is asked for in a loop.
 
 /// For data that is read once, such as weights when there are few tokens.
 MOE_DEVICE u64 policy_evict_first() {

@@ -27,6 +27,8 @@ inline std::vector<std::string> sm90_config_names() {
       "sm90_128x128x64_tokens_coop_w12_s4_c1_x1_static_mfast_inkernel",
       "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_inkernel",
       "sm90_64x128x128_weights_coop_w8_s2_c1_x2_static_nfast_inkernel",
+      "sm90_48x128x64_weights_coop_w12_s4_c2_x1_static_mfast_inkernel",
+      "sm90_192x256x64_weights_coop_w12_s3_c1_x1_static_mfast_inkernel",
       "sm90_192x128x64_weights_pingpong_w12_s3_c1_x1_queue_mfast_copyahead",
       "sm90_128x128x64_tokens_coop_w12_s4_c1_x2_static_nfast_copyahead",
   };

@@ -187,6 +187,15 @@ TEST_CASE("sm90: every value of every field is in the space of a problem with pe
   }
 }
 
+TEST_CASE("sm90: a k-block has something in each of its halves") {
+  const KernelConfigForward config = parse_config("sm90_16x64x128_weights_coop_w8_s3_c2_x1_queue_mfast_inkernel");
+  Problem problem = test::qwen3_gate_up();
+  for (const auto& [K, accepted] : {std::pair{128, true}, {136, false}, {192, false}, {200, true}, {2880, false}, {2944, true}}) {
+    problem.K = K;
+    CHECK(!reject(problem, config).has_value() == accepted);
+  }
+}
+
 TEST_CASE("sm90: two blocks of two consumer warpgroups have few registers") {
   const DeviceDescription& device = find_device("h200");
   CHECK_FALSE(reject(up(), parse_config("sm90_32x128x64_weights_pingpong_w12_s4_c2_x1_queue_mfast_dispatch"), device));

@@ -79,6 +79,15 @@ TEST_CASE("The sm90 default: streaming blocks for few rows, ping-pong over a que
   CHECK(to_string(default_config(up, 2048, device)) == "sm90_192x256x64_weights_coop_w12_s3_c1_x1_static_mfast_inkernel");
   CHECK(to_string(default_config(up, 4096, device)) == "sm90_192x128x64_weights_pingpong_w12_s5_c1_x2_queue_mfast_dispatch");
   CHECK(to_string(default_config(up, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_copyahead");
+  Problem fused = up;
+  fused.fuse_swiglu = true;
+  CHECK(to_string(default_config(fused, 64, device)) == "sm90_16x128x64_weights_coop_w8_s5_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(fused, 512, device)) == "sm90_48x128x64_weights_coop_w8_s4_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(fused, 1024, device)) == "sm90_96x256x64_weights_coop_w12_s4_c1_x1_static_mfast_inkernel");
+  // One warp is left to gather: too few for many rows.
+  fused.fuse_mul_pre = true;
+  CHECK(to_string(default_config(fused, 512, device)) == "sm90_48x128x64_weights_coop_w8_s4_c2_x1_static_mfast_inkernel");
+  CHECK(to_string(default_config(fused, 1024, device)) == "sm90_96x128x64_weights_coop_w8_s7_c1_x1_static_mfast_dispatch");
   // Nothing to gather in the second GEMM.
   const Problem down = test::qwen3_down();
   CHECK(to_string(default_config(down, 64, device)) == "sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_dispatch");
