@@ -62,7 +62,7 @@ constexpr double gathering_from = 36;      // below, any tile gathers well
 constexpr int streaming_pairs_stages = 5;  // of tiles that are 128 columns wide instead of 64
 
 constexpr Rung sm90_rungs[] = {
-    {10, streaming(16, 64, 8, 2)},  {20, streaming(32, 64, 8, 2)},   {36, streaming(48, 128, 4, 2)},
+    {10, streaming(16, 64, 8, 2)},  {20, streaming(32, 64, 8, 2)},   {gathering_from, streaming(48, 128, 4, 2)},
     {80, streaming(96, 128, 7, 1)}, {any, multiplying(192, 128, 5)},
 };
 
