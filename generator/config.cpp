@@ -49,9 +49,9 @@ constexpr int sm90_ctas[] = {1, 2, 3};
 constexpr int sm90_cluster[] = {1, 2};
 constexpr int sm90_gather[] = {0, 1, 2};
 
-#define MOE_TUNE_FIELD(member)                                             \
-  [](const KernelConfigForward& c) { return static_cast<int>(c.member); }, \
-      [](KernelConfigForward& c, int value) { c.member = static_cast<decltype(c.member)>(value); }
+#define MOE_TUNE_FIELD(member)                                      \
+  [](const KernelConfig& c) { return static_cast<int>(c.member); }, \
+      [](KernelConfig& c, int value) { c.member = static_cast<decltype(c.member)>(value); }
 
 // clang-format off: a line for each field
 constexpr ConfigField fields[] = {
@@ -141,17 +141,17 @@ class NameReader {
 
 }  // namespace
 
-std::span<const ConfigField> forward_fields() { return fields; }
+std::span<const ConfigField> config_fields() { return fields; }
 
 std::span<const std::string_view> family_names() { return family_spelling; }
 
-KernelConfigForward first_config(Family family) {
-  KernelConfigForward config;
+KernelConfig first_config(Family family) {
+  KernelConfig config;
   for (const ConfigField& field : fields) field.set(config, field.allowed(family).front());
   return config;
 }
 
-std::string field_text(const ConfigField& field, const KernelConfigForward& config) {
+std::string field_text(const ConfigField& field, const KernelConfig& config) {
   const int value = field.get(config);
   const bool named = value >= 0 && static_cast<std::size_t>(value) < field.spelling.size();
   return named ? std::string(field.spelling[static_cast<std::size_t>(value)]) : std::to_string(value);
@@ -164,7 +164,7 @@ std::string allowed_text(const ConfigField& field, Family family) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::optional<std::string> reject_field_values(const KernelConfigForward& c) {
+std::optional<std::string> reject_field_values(const KernelConfig& c) {
   const auto family = static_cast<std::size_t>(c.family);
   if (family >= family_count) return fmt::format("family = {} is not one of {}", family, fmt::join(family_spelling, ", "));
   for (const ConfigField& field : fields) {
@@ -176,7 +176,7 @@ std::optional<std::string> reject_field_values(const KernelConfigForward& c) {
   return std::nullopt;
 }
 
-std::string to_string(const KernelConfigForward& c) {
+std::string to_string(const KernelConfig& c) {
   std::string name = fmt::format("{}_{}x{}x{}", part(family_spelling, c.family), c.BLOCK_M, c.BLOCK_N, c.BLOCK_K);
   if (c.family == Family::sm80) {
     return name + fmt::format("_w{}m{}_s{}_c{}_{}", c.warps, c.warps_m, c.stages, c.ctas_per_sm, part(order_parts, c.tile_order));
@@ -186,11 +186,11 @@ std::string to_string(const KernelConfigForward& c) {
                             part(order_parts, c.tile_order), part(gather_parts, c.gather));
 }
 
-KernelConfigForward parse_config(std::string_view name) {
+KernelConfig parse_config(std::string_view name) {
   NameReader reader(name);
   Family family{};
   reader.one_of("", family_spelling, family);
-  KernelConfigForward c = first_config(family);
+  KernelConfig c = first_config(family);
   c.BLOCK_M = reader.number("_");
   c.BLOCK_N = reader.number("x");
   c.BLOCK_K = reader.number("x");
@@ -212,7 +212,7 @@ KernelConfigForward parse_config(std::string_view name) {
   if (family == Family::sm90) reader.one_of("_", gather_parts, c.gather);
   // Printing again refuses other spellings of the same numbers, such as 0128: a config has one name.
   if (!reader.read_all() || to_string(c) != name) {
-    throw UsageError(fmt::format("config \"{}\" is not a name of the form {} or {}", name, to_string(KernelConfigForward{}),
+    throw UsageError(fmt::format("config \"{}\" is not a name of the form {} or {}", name, to_string(KernelConfig{}),
                                  to_string(first_config(Family::sm90))));
   }
   if (const auto reason = reject_field_values(c)) throw UsageError(fmt::format("config \"{}\": {}", name, *reason));
@@ -237,7 +237,7 @@ int default_warps_m(int BLOCK_M, int BLOCK_N, int warps) {
   return best;
 }
 
-std::size_t ConfigHash::operator()(const KernelConfigForward& config) const {
+std::size_t ConfigHash::operator()(const KernelConfig& config) const {
   std::size_t seed = 0;
   for (const ConfigField& field : fields) seed = seed * 1000003u ^ std::hash<int>{}(field.get(config));
   return seed;

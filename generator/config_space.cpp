@@ -9,9 +9,9 @@ namespace moe_tune {
 namespace {
 
 /// Calls `visit` with every combination of a family's field values, the last field fastest.
-void for_each_combination(Family family, const std::function<void(const KernelConfigForward&)>& visit) {
-  const auto fields = forward_fields();
-  KernelConfigForward config;
+void for_each_combination(Family family, const std::function<void(const KernelConfig&)>& visit) {
+  const auto fields = config_fields();
+  KernelConfig config;
   const auto descend = [&](const auto& self, std::size_t depth) -> void {
     if (depth == fields.size()) {
       visit(config);
@@ -36,10 +36,10 @@ std::vector<Family> families_of(const DeviceDescription& device) {
 
 }  // namespace
 
-std::vector<KernelConfigForward> config_space(const Problem& problem, const DeviceDescription& device) {
-  std::vector<KernelConfigForward> configs;
+std::vector<KernelConfig> config_space(const Problem& problem, const DeviceDescription& device) {
+  std::vector<KernelConfig> configs;
   for (const Family family : families_of(device)) {
-    for_each_combination(family, [&](const KernelConfigForward& config) {
+    for_each_combination(family, [&](const KernelConfig& config) {
       if (!reject(problem, config, device)) configs.push_back(config);
     });
   }
@@ -49,14 +49,14 @@ std::vector<KernelConfigForward> config_space(const Problem& problem, const Devi
 std::vector<RejectedConfig> rejected_configs(const Problem& problem, const DeviceDescription& device) {
   std::vector<RejectedConfig> rejected;
   for (const Family family : families_of(device)) {
-    for_each_combination(family, [&](const KernelConfigForward& config) {
+    for_each_combination(family, [&](const KernelConfig& config) {
       if (auto reason = reject(problem, config, device)) rejected.push_back({config, std::move(*reason)});
     });
   }
   return rejected;
 }
 
-bool in_config_space(const Problem& problem, const KernelConfigForward& config, const DeviceDescription& device) {
+bool in_config_space(const Problem& problem, const KernelConfig& config, const DeviceDescription& device) {
   return !reject(problem, config, device);
 }
 

@@ -12,10 +12,10 @@ namespace moe_tune {
 
 /// The configs that satisfy every constraint, of each family that runs on the device the product of its fields' values; in a
 /// fixed order.
-std::vector<KernelConfigForward> config_space(const Problem& problem, const DeviceDescription& device);
+std::vector<KernelConfig> config_space(const Problem& problem, const DeviceDescription& device);
 
 struct RejectedConfig {
-  KernelConfigForward config;
+  KernelConfig config;
   std::string reason;
 };
 
@@ -23,6 +23,6 @@ struct RejectedConfig {
 std::vector<RejectedConfig> rejected_configs(const Problem& problem, const DeviceDescription& device);
 
 /// Whether the config is in the space.
-bool in_config_space(const Problem& problem, const KernelConfigForward& config, const DeviceDescription& device);
+bool in_config_space(const Problem& problem, const KernelConfig& config, const DeviceDescription& device);
 
 }  // namespace moe_tune

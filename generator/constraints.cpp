@@ -11,7 +11,7 @@ namespace moe_tune {
 namespace {
 
 /// Registers of the threads that hold accumulators, with ctas_per_sm blocks on an SM.
-int registers_available(const KernelConfigForward& c, const DeviceDescription& d) {
+int registers_available(const KernelConfig& c, const DeviceDescription& d) {
   // The compiler rounds registers to 8 per thread.
   const int share = std::min(registers_per_thread_limit, d.registers_per_sm / (c.ctas_per_sm * threads_per_block(c)) / 8 * 8);
   return c.family == Family::sm90 ? sm90::registers_available(c, share) : share;
@@ -19,26 +19,26 @@ int registers_available(const KernelConfigForward& c, const DeviceDescription& d
 
 }  // namespace
 
-int threads_per_block(const KernelConfigForward& c) { return 32 * c.warps; }
+int threads_per_block(const KernelConfig& c) { return 32 * c.warps; }
 
-int shared_memory_bytes(const Problem& p, const KernelConfigForward& c) {
+int shared_memory_bytes(const Problem& p, const KernelConfig& c) {
   return c.family == Family::sm90 ? sm90::shared_memory_bytes(p, c) : sm80::shared_memory_bytes(p, c);
 }
 
-int register_estimate(const Problem&, const KernelConfigForward& c) {
-  return c.family == Family::sm90 ? sm90::register_estimate(c) : sm80::register_estimate(c);
+int register_estimate(const Problem& p, const KernelConfig& c) {
+  return c.family == Family::sm90 ? sm90::register_estimate(c) : sm80::register_estimate(p, c);
 }
 
 bool runs_on(Family family, const DeviceDescription& d) {
   return family == Family::sm90 ? d.compute_capability() == 90 : d.compute_capability() >= 80;
 }
 
-std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c) {
+std::optional<std::string> reject(const Problem& p, const KernelConfig& c) {
   if (auto reason = reject_field_values(c)) return reason;
   return c.family == Family::sm90 ? sm90::reject(p, c) : sm80::reject(p, c);
 }
 
-std::optional<std::string> reject(const Problem& p, const KernelConfigForward& c, const DeviceDescription& d) {
+std::optional<std::string> reject(const Problem& p, const KernelConfig& c, const DeviceDescription& d) {
   if (auto reason = reject(p, c)) return reason;
   if (!runs_on(c.family, d)) {
     return fmt::format("{} has compute capability {}.{}; family {}", d.name, d.cc_major, d.cc_minor,

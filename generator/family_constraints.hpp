@@ -17,17 +17,17 @@ inline constexpr int registers_per_thread_limit = 255;
 inline constexpr int min_bytes_in_flight = 24 * 1024;
 
 namespace sm80 {
-int shared_memory_bytes(const Problem& problem, const KernelConfigForward& config);
-int register_estimate(const KernelConfigForward& config);
-std::optional<std::string> reject(const Problem& problem, const KernelConfigForward& config);
+int shared_memory_bytes(const Problem& problem, const KernelConfig& config);
+int register_estimate(const Problem& problem, const KernelConfig& config);
+std::optional<std::string> reject(const Problem& problem, const KernelConfig& config);
 }  // namespace sm80
 
 namespace sm90 {
-int shared_memory_bytes(const Problem& problem, const KernelConfigForward& config);
-int register_estimate(const KernelConfigForward& config);
-std::optional<std::string> reject(const Problem& problem, const KernelConfigForward& config);
+int shared_memory_bytes(const Problem& problem, const KernelConfig& config);
+int register_estimate(const KernelConfig& config);
+std::optional<std::string> reject(const Problem& problem, const KernelConfig& config);
 /// Of a consumer thread, where the compiler would give every thread `even_share`.
-int registers_available(const KernelConfigForward& config, int even_share);
+int registers_available(const KernelConfig& config, int even_share);
 }  // namespace sm90
 
 }  // namespace moe_tune

@@ -11,12 +11,12 @@
 namespace moe_tune {
 
 namespace sm80 {
-Prediction predict(const Problem& problem, const KernelConfigForward& config, std::span<const int> m_sizes,
+Prediction predict(const Problem& problem, const KernelConfig& config, std::span<const int> m_sizes,
                    const DeviceDescription& device);
 }  // namespace sm80
 
 namespace sm90 {
-Prediction predict(const Problem& problem, const KernelConfigForward& config, std::span<const int> m_sizes,
+Prediction predict(const Problem& problem, const KernelConfig& config, std::span<const int> m_sizes,
                    const DeviceDescription& device);
 }  // namespace sm90
 

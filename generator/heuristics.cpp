@@ -8,6 +8,7 @@
 
 #include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
+#include "generator/rows_gemm.hpp"
 #include "moe_tune/error.hpp"
 
 namespace moe_tune {
@@ -17,7 +18,7 @@ namespace {
 /// A config for mean rows per expert up to a bound.
 struct Rung {
   double rows_per_expert;
-  KernelConfigForward config;
+  KernelConfig config;
 };
 
 constexpr double any = 1e300;
@@ -31,7 +32,7 @@ constexpr Rung sm80_rungs[] = {
 };
 
 /// Few rows: the weights are streamed, as few times as tiles can be made to need them. Rows are gathered on the way, if at all.
-constexpr KernelConfigForward streaming(int block_m, int block_n, int stages, int ctas_per_sm) {
+constexpr KernelConfig streaming(int block_m, int block_n, int stages, int ctas_per_sm) {
   return {.family = Family::sm90,
           .BLOCK_M = block_m,
           .BLOCK_N = block_n,
@@ -45,7 +46,7 @@ constexpr KernelConfigForward streaming(int block_m, int block_n, int stages, in
 
 /// Many rows: the tensor cores are kept busy, by one block per SM. Blocks that share token rows take less from the L2, which is
 /// what many rows wait for.
-constexpr KernelConfigForward multiplying(int block_m, int block_n, int stages) {
+constexpr KernelConfig multiplying(int block_m, int block_n, int stages) {
   return {.family = Family::sm90,
           .BLOCK_M = block_m,
           .BLOCK_N = block_n,
@@ -78,17 +79,17 @@ constexpr Rung gathering_rungs[] = {
 constexpr double copying_rows = 384;
 
 template <std::size_t Count>
-const KernelConfigForward& choose(const Rung (&rungs)[Count], double rows_per_expert) {
+const KernelConfig& choose(const Rung (&rungs)[Count], double rows_per_expert) {
   return std::find_if(std::begin(rungs), std::end(rungs) - 1, [&](const Rung& r) { return rows_per_expert <= r.rows_per_expert; })
       ->config;
 }
 
 /// `wanted` with as little of its depth given up as the device asks for: resident blocks before stages, depth of a stage last.
-std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigForward& wanted, const DeviceDescription& device) {
+std::optional<KernelConfig> fitted(const Problem& p, const KernelConfig& wanted, const DeviceDescription& device) {
   for (int block_k = wanted.BLOCK_K; block_k >= 32; block_k /= 2) {
     for (int stages = wanted.stages; stages >= 2; --stages) {
       for (int ctas = wanted.ctas_per_sm; ctas >= 1; --ctas) {
-        KernelConfigForward config = wanted;
+        KernelConfig config = wanted;
         config.BLOCK_K = block_k;
         config.stages = stages;
         config.ctas_per_sm = ctas;
@@ -99,14 +100,15 @@ std::optional<KernelConfigForward> fitted(const Problem& p, const KernelConfigFo
   return std::nullopt;
 }
 
-KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
+KernelConfig wanted_sm90(const Problem& p, double rows_per_expert) {
   // fuse_mul_pre leaves one warp to gather, which is too slow for many rows.
   const bool many = rows_per_expert > gathering_from;
-  const bool gathers = p.permute_x && !(p.fuse_mul_pre && many);
-  KernelConfigForward wanted = gathers && many && rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
-                                                                                  : choose(sm90_rungs, rows_per_expert);
+  const bool gathered = gathered_rows(p).any;
+  const bool gathers = gathered && !(p.fuse_mul_pre && many);
+  KernelConfig wanted = gathers && many && rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
+                                                                           : choose(sm90_rungs, rows_per_expert);
   if (!gathers) wanted.gather = Gather::dispatch;
-  if (p.permute_x && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
+  if (gathered && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
   // Gate and up columns come in pairs of 64, of one consumer.
   if (p.fuse_swiglu && wanted.BLOCK_N <= 128 && wanted.schedule == Schedule::cooperative) {
     if (wanted.BLOCK_N < 128) wanted.stages = streaming_pairs_stages;
@@ -116,24 +118,36 @@ KernelConfigForward wanted_sm90(const Problem& p, double rows_per_expert) {
   return wanted;
 }
 
-std::optional<KernelConfigForward> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
-  const KernelConfigForward wanted = wanted_sm90(p, rows_per_expert);
+// Gradients of weights: large tiles whatever the rows, as there are as many for every expert.
+constexpr KernelConfig sm80_weights = {.warps = 8};
+constexpr KernelConfig sm90_weights = {.family = Family::sm90,
+                                       .BLOCK_M = 128,
+                                       .BLOCK_N = 192,
+                                       .warps = 12,
+                                       .warps_m = 1,
+                                       .stages = 5,
+                                       .schedule = Schedule::ping_pong,
+                                       .tile_source = TileSource::queue};
+
+std::optional<KernelConfig> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
+  if (p.op == Op::dW) return fitted(p, sm90_weights, device);
+  const KernelConfig wanted = wanted_sm90(p, rows_per_expert);
   auto config = fitted(p, wanted, device);
   if (config || wanted.cluster == 1) return config;
-  KernelConfigForward alone = wanted;
+  KernelConfig alone = wanted;
   alone.cluster = 1;
   return fitted(p, alone, device);
 }
 
 }  // namespace
 
-KernelConfigForward default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
+KernelConfig default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
   const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
   const double rows_per_expert = rows / std::min<double>(p.E, rows);
   if (runs_on(Family::sm90, device)) {
     if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
   }
-  const KernelConfigForward& wanted = choose(sm80_rungs, rows_per_expert);
+  const KernelConfig& wanted = p.op == Op::dW ? sm80_weights : choose(sm80_rungs, rows_per_expert);
   if (const auto config = fitted(p, wanted, device)) return *config;
   // A huge E leaves little shared memory on a small device: anything that fits.
   if (const auto space = config_space(p, device); !space.empty()) return space.front();

@@ -10,6 +10,6 @@
 namespace moe_tune {
 
 /// A config of the space for `tokens` tokens, chosen by the mean number of rows per expert and the limits of the device.
-KernelConfigForward default_config(const Problem& problem, std::int64_t tokens, const DeviceDescription& device);
+KernelConfig default_config(const Problem& problem, std::int64_t tokens, const DeviceDescription& device);
 
 }  // namespace moe_tune

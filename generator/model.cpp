@@ -5,6 +5,7 @@
 
 #include "generator/constraints.hpp"
 #include "generator/family_model.hpp"
+#include "generator/rows_gemm.hpp"
 
 namespace moe_tune {
 
@@ -24,11 +25,17 @@ double minimum_bytes(const Problem& p, std::span<const int> m_sizes) {
     experts += size > 0;
   }
   const double element = element_bytes(p.dtype);
-  const double x_rows = p.permute_x ? std::ceil(rows / p.top_k) : rows;
+  if (p.op == Op::dW) {
+    const double x_rows = p.permute_x ? std::ceil(rows / p.top_k) : rows;
+    const double indices = gathered_rows(p).any ? rows * 4 : 0;
+    return element * (double{1} * p.E * p.N * p.K + x_rows * p.K + rows * p.N) + indices;
+  }
+  const RowsGemm gemm = rows_gemm(p);
+  const double x_rows = gathered_rows(p).any ? std::ceil(rows / gathered_rows(p).slots_per_row) : rows;
   const double stored_columns = output_columns(p) + (p.keep_pre_activation ? p.N : 0);
-  const double indices = p.permute_x || p.permute_y ? rows * 4 : 0;
+  const double indices = gathered_rows(p).any || gemm.scatters ? rows * 4 : 0;
   const double weights_of_rows = p.fuse_mul_post || p.fuse_mul_pre ? rows * element : 0;
-  return element * (experts * p.N * p.K + x_rows * p.K + rows * stored_columns) + indices + weights_of_rows;
+  return element * (experts * p.N * p.K + x_rows * gemm.reduction + rows * stored_columns) + indices + weights_of_rows;
 }
 
 double roofline_us(const Problem& p, std::span<const int> m_sizes, const DeviceDescription& d) {
@@ -36,15 +43,15 @@ double roofline_us(const Problem& p, std::span<const int> m_sizes, const DeviceD
   return std::max(flops(p, m_sizes) / (tflops * 1e6), minimum_bytes(p, m_sizes) / (d.dram_gb_per_s * 1e3));
 }
 
-Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+Prediction predict(const Problem& p, const KernelConfig& c, std::span<const int> m_sizes, const DeviceDescription& d) {
   return c.family == Family::sm90 ? sm90::predict(p, c, m_sizes, d) : sm80::predict(p, c, m_sizes, d);
 }
 
-std::vector<RankedConfig> rank(const Problem& problem, std::span<const KernelConfigForward> configs, std::span<const int> m_sizes,
+std::vector<RankedConfig> rank(const Problem& problem, std::span<const KernelConfig> configs, std::span<const int> m_sizes,
                                const DeviceDescription& device) {
   std::vector<RankedConfig> ranked;
   ranked.reserve(configs.size());
-  for (const KernelConfigForward& config : configs) ranked.push_back({config, predict(problem, config, m_sizes, device)});
+  for (const KernelConfig& config : configs) ranked.push_back({config, predict(problem, config, m_sizes, device)});
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const RankedConfig& a, const RankedConfig& b) { return a.prediction.total < b.prediction.total; });
   return ranked;

@@ -34,16 +34,16 @@ double minimum_bytes(const Problem& problem, std::span<const int> m_sizes);
 double roofline_us(const Problem& problem, std::span<const int> m_sizes, const DeviceDescription& device);
 
 /// `m_sizes` has E entries.
-Prediction predict(const Problem& problem, const KernelConfigForward& config, std::span<const int> m_sizes,
+Prediction predict(const Problem& problem, const KernelConfig& config, std::span<const int> m_sizes,
                    const DeviceDescription& device);
 
 struct RankedConfig {
-  KernelConfigForward config;
+  KernelConfig config;
   Prediction prediction;
 };
 
 /// All of `configs`, fastest predicted first; ties by their order.
-std::vector<RankedConfig> rank(const Problem& problem, std::span<const KernelConfigForward> configs, std::span<const int> m_sizes,
+std::vector<RankedConfig> rank(const Problem& problem, std::span<const KernelConfig> configs, std::span<const int> m_sizes,
                                const DeviceDescription& device);
 
 }  // namespace moe_tune

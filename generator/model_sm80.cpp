@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "generator/family_model.hpp"
+#include "generator/rows_gemm.hpp"
 #include "generator/support/integer.hpp"
 
 namespace moe_tune::sm80 {
@@ -23,7 +24,7 @@ constexpr double launch_us = 3.0;
 double segment_efficiency(int bytes) { return bytes >= 256 ? 1.0 : bytes >= 128 ? 0.985 : 0.92; }
 
 /// Clocks of one SM for one k-block of a tile with `rows` rows, when it has the SM to itself.
-double k_block_clk(const KernelConfigForward& c, double rows, const DeviceDescription& d) {
+double k_block_clk(const KernelConfig& c, double rows, const DeviceDescription& d) {
   const double full_rows = c.BLOCK_M;
   const double live = std::max(std::ceil(rows / 16) * 16, tail_floor * full_rows);
   const double flops = 2.0 * live * c.BLOCK_N * c.BLOCK_K;
@@ -41,23 +42,34 @@ double k_block_clk(const KernelConfigForward& c, double rows, const DeviceDescri
 
 }  // namespace
 
-Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
-  const int n_tiles = ceil_div(p.N, c.BLOCK_N);
-  const int k_blocks = std::max(ceil_div(p.K, c.BLOCK_K), c.stages);
+Prediction predict(const Problem& p, const KernelConfig& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+  const RowsGemm gemm = rows_gemm(p);
+  const int n_tiles = ceil_div(gemm.columns, c.BLOCK_N);
+  const int k_blocks = std::max(ceil_div(gemm.reduction, c.BLOCK_K), c.stages);
   const double blocks = static_cast<double>(d.sm_count) * c.ctas_per_sm;
 
   Prediction out;
   double clk = 0;       // over all tiles
   double l2_bytes = 0;  // read by all tiles
   const double full_clk = k_blocks * k_block_clk(c, c.BLOCK_M, d) + tile_clk / c.ctas_per_sm;
+  const bool of_weights = p.op == Op::dW;
   for (const int rows : m_sizes) {
+    if (of_weights) {
+      const double down = ceil_div(p.N, c.BLOCK_M);
+      const double across = ceil_div(p.K, c.BLOCK_N);
+      out.tiles += down * across;
+      clk += down * across * (ceil_div(rows, c.BLOCK_K) * k_block_clk(c, c.BLOCK_M, d) + tile_clk / c.ctas_per_sm);
+      l2_bytes += 2.0 * rows * (across * p.N + down * p.K);
+      continue;
+    }
     if (rows == 0) continue;
     const int full = rows / c.BLOCK_M;
     const int tail = rows % c.BLOCK_M;
     out.tiles += static_cast<double>(n_tiles) * (full + (tail > 0));
     clk += n_tiles * full * full_clk;
     if (tail > 0) clk += n_tiles * (k_blocks * k_block_clk(c, tail, d) + tile_clk / c.ctas_per_sm);
-    l2_bytes += 2.0 * p.K * (static_cast<double>(n_tiles) * rows + static_cast<double>(ceil_div(rows, c.BLOCK_M)) * p.N);
+    l2_bytes += 2.0 * gemm.reduction *
+                (static_cast<double>(n_tiles) * rows + static_cast<double>(ceil_div(rows, c.BLOCK_M)) * gemm.columns);
   }
   if (out.tiles == 0) {
     out.fixed = out.total = launch_us;
@@ -70,12 +82,13 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
 
   // Bytes in flight bound the rate (Little's law). Just after a barrier one stage is used up and its successor not yet asked for:
   // on average half a stage less than the ring has.
-  const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + std::min<double>(c.BLOCK_M, 16));
+  const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + (of_weights ? c.BLOCK_M : std::min(c.BLOCK_M, 16)));
+  const int segment = of_weights ? std::min(c.BLOCK_M, c.BLOCK_N) : c.BLOCK_K;
   const double resident = std::min(blocks, out.tiles);
   const double in_flight = resident * (c.stages - 1.5) * stage_bytes;
   const double dram_rate = d.dram_gb_per_s * 1e3;  // bytes per microsecond
   const double supply = in_flight / (dram_rate * dram_latency_us);
-  const double rate = dram_rate * segment_efficiency(c.BLOCK_K * 2) * supply / (supply + supply_half);
+  const double rate = dram_rate * segment_efficiency(segment * 2) * supply / (supply + supply_half);
   const double tail_wave = out.waves < 1 ? 1.0 : std::min(std::ceil(out.waves) / out.waves, 1.25);
   const double dram = minimum_bytes(p, m_sizes) / rate * (0.6 + 0.4 * tail_wave);
   const double l2 = l2_bytes / (d.dram_gb_per_s * 1e3 * l2_bytes_per_dram_byte);

@@ -4,6 +4,7 @@
 #include "generator/constraints.hpp"
 #include "generator/emit.hpp"
 #include "generator/family_model.hpp"
+#include "generator/rows_gemm.hpp"
 #include "generator/support/integer.hpp"
 
 namespace moe_tune::sm90 {
@@ -38,17 +39,18 @@ constexpr double launch_us = 3.0;
 constexpr double pipeline_us = 2.8;  // barriers, tensor maps, the first stages
 constexpr double both_bound = 0.04;  // of the lesser of compute and memory shows
 
-/// What `rows` rows of a tile cost an SM, in clocks.
+/// What a tile costs an SM, in clocks.
 struct TileClocks {
   double products;  ///< loads included
   double epilogue;
 };
 
-TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows, const DeviceDescription& d) {
+/// A tile with `rows` along BLOCK_M (dW: rows of dW) and a reduction of `length`.
+TileClocks tile_clocks(const Problem& p, const KernelConfig& c, int rows, int length, const DeviceDescription& d) {
   const bool swapped = c.mma_m == MmaM::weights;
   const int m_blocks = swapped ? c.BLOCK_N / 64 : ceil_div(rows, 64);
   const int n_side = swapped ? round_up(rows, 16) : c.BLOCK_N;
-  const int k_length = round_up(p.K, c.BLOCK_K);
+  const int k_length = round_up(length, c.BLOCK_K);
 
   // A dense kernel sustains less than the instruction's rate: the clock falls under load.
   const double sustained_per_clk = d.wgmma_tflops * 1e12 / 2 / (d.sm_count * d.clock_ghz * 1e9);
@@ -56,7 +58,7 @@ TileClocks tile_clocks(const Problem& p, const KernelConfigForward& c, int rows,
   const double mma = m_blocks * (k_length / 16) * step * mma_per_clk / sustained_per_clk;
   const int loaded_rows = round_up(rows, c.BLOCK_M % 32 == 0 ? 32 : 16);  // boxes
   const double l2 = 2.0 * k_length * (static_cast<double>(loaded_rows) / c.cluster + c.BLOCK_N) / l2_bytes_per_clk;
-  const bool gathers = p.permute_x && c.gather == Gather::in_kernel;
+  const bool gathers = gathered_rows(p).any && c.gather == Gather::in_kernel;
   // By one warp where another looks up weights of rows. A block of a cluster gathers half of them, at half the rate.
   const double gather_rate = gather_bytes_per_clk / (p.fuse_mul_pre ? 2 : 1);
   const double gather = gathers ? 2.0 * k_length * round_up(rows, 16) / gather_rate : 0;
@@ -83,47 +85,54 @@ struct Tiles {
   double longest = 0;  ///< one tile alone
 };
 
-Tiles tiles_of(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+Tiles tiles_of(const Problem& p, const KernelConfig& c, std::span<const int> m_sizes, const DeviceDescription& d) {
   const double at_once = c.schedule == Schedule::ping_pong ? 2 : c.ctas_per_sm;
-  const double n_tiles = ceil_div(p.N, c.BLOCK_N);
+  const RowsGemm gemm = rows_gemm(p);
+  const double n_tiles = ceil_div(gemm.columns, c.BLOCK_N);
   const int grain = c.mma_m == MmaM::weights ? 16 : 64;
   Tiles tiles;
-  const auto add = [&](double count, int rows) {
-    const TileClocks tile = tile_clocks(p, c, rows, d);
+  const auto add = [&](double count, int rows, int length) {
+    const TileClocks tile = tile_clocks(p, c, rows, length, d);
     const double alone = tile.products + tile.epilogue;
     tiles.count += count;
     tiles.clocks += count * std::max(tile.products, alone / at_once);
     tiles.longest = std::max(tiles.longest, alone);
   };
+  if (p.op == Op::dW) {
+    const double of_expert = double{1} * ceil_div(p.N, c.BLOCK_M) * ceil_div(p.K, c.BLOCK_N);
+    for (const int rows : m_sizes) add(of_expert, c.BLOCK_M, rows);
+    return tiles;
+  }
   for (const int rows : m_sizes) {
     if (rows == 0) continue;
     // Nearly equal row tiles (templates/schedule/expert_tiles.cuh).
     const int row_tiles = ceil_div(rows, c.BLOCK_M);
     const int tile_rows = round_up(ceil_div(rows, row_tiles), grain);
-    if (row_tiles > 1) add(n_tiles * (row_tiles - 1), tile_rows);
-    add(n_tiles, std::max(1, rows - (row_tiles - 1) * tile_rows));
+    if (row_tiles > 1) add(n_tiles * (row_tiles - 1), tile_rows, gemm.reduction);
+    add(n_tiles, std::max(1, rows - (row_tiles - 1) * tile_rows), gemm.reduction);
   }
   return tiles;
 }
 
 /// Weights that are read again for an expert's second row tile and the following.
-double reread_bytes(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes) {
-  if (c.BLOCK_M >= keeps_weights) return 0;
+double reread_bytes(const Problem& p, const KernelConfig& c, std::span<const int> m_sizes) {
+  if (p.op == Op::dW || c.BLOCK_M >= keeps_weights) return 0;
   double again = 0;
   for (const int rows : m_sizes) again += rows > 0 ? ceil_div(rows, c.BLOCK_M) - 1 : 0;
   return reread * again * p.N * p.K * element_bytes(p.dtype);
 }
 
 /// What it costs to copy rows to expert order.
-double copies_us(const Problem& p, const KernelConfigForward& c, double rows, const DeviceDescription& d) {
-  const double bytes = element_bytes(p.dtype) * (std::ceil(rows / p.top_k) + rows) * p.K;
+double copies_us(const Problem& p, const KernelConfig& c, double rows, const DeviceDescription& d) {
+  const GatheredRows gathered = gathered_rows(p);
+  const double bytes = element_bytes(p.dtype) * (std::ceil(rows / gathered.slots_per_row) + rows) * gathered.length;
   const double us = bytes / (dispatch_gb_per_s / dispatch_reads * d.dram_gb_per_s * 1e3);
   return c.gather == Gather::dispatch ? launch_us + us : copy_ahead_us + copy_ahead_shows * us;
 }
 
 }  // namespace
 
-Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<const int> m_sizes, const DeviceDescription& d) {
+Prediction predict(const Problem& p, const KernelConfig& c, std::span<const int> m_sizes, const DeviceDescription& d) {
   double rows = 0;
   for (const int size : m_sizes) rows += size;
   Prediction out;
@@ -145,17 +154,17 @@ Prediction predict(const Problem& p, const KernelConfigForward& c, std::span<con
   out.compute = (out.waves < 1 ? std::max(even, tiles.longest) : std::max(clocks, tiles.longest)) * order / (d.clock_ghz * 1e3);
 
   // Bytes in flight bound the rate (Little's law). The producer keeps all stages but the one that is multiplied asked for.
-  const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + std::min(c.BLOCK_M, 16));
+  const double stage_bytes = 2.0 * c.BLOCK_K * (c.BLOCK_N + (p.op == Op::dW ? c.BLOCK_M : std::min(c.BLOCK_M, 16)));
   const double in_flight = std::min(blocks, tiles.count) * (c.stages - 1) * stage_bytes;
   const double dram_rate = d.dram_gb_per_s * 1e3;  // bytes per microsecond
   const double supply = in_flight / (dram_rate * dram_latency_us);
   const double rate = dram_rate * supply / (supply + supply_half);
-  Problem gemm = p;
+  Problem read = p;
   const bool copied = copies_rows(p, c);
-  if (copied) gemm.permute_x = false;  // it reads the copies
+  if (copied) read.permute_x = read.permute_y = false;  // it reads the copies
   const double tail = out.waves < 1 ? 1 : std::min(std::ceil(out.waves) / out.waves, 1.25);
   const double uneven = c.tile_source == TileSource::queue ? 0.15 : 0.45;
-  out.memory = (minimum_bytes(gemm, m_sizes) + reread_bytes(p, c, m_sizes)) / rate * (1 + uneven * (tail - 1)) * order;
+  out.memory = (minimum_bytes(read, m_sizes) + reread_bytes(p, c, m_sizes)) / rate * (1 + uneven * (tail - 1)) * order;
 
   out.fixed =
       launch_us + pipeline_us + (c.tile_source == TileSource::queue ? queue_us : 0) + (copied ? copies_us(p, c, rows, d) : 0);

@@ -113,7 +113,7 @@ ModelShape parse_model_config(std::string_view text, const fs::path& source_name
     config.at("num_experts_per_tok").fail(fmt::format("{} experts per token of only {}", model.top_k, model.E));
   }
   try {
-    for (const Problem& problem : forward_problems(model, DType::bf16)) validate(problem);
+    for (const Problem& problem : gemm_problems(model, DType::bf16)) validate(problem);
   } catch (const UsageError& error) {
     config.fail(fmt::format("this shape cannot be served: {}", error.what()));
   }
@@ -135,8 +135,9 @@ ModelShape find_model(const std::string& preset_or_path) {
   return parse_model_config(read_file(fs::canonical(path), max_json_bytes), path);
 }
 
-Problem forward_problem(const ModelShape& model, Gemm gemm, DType dtype) {
+Problem gemm_problem(const ModelShape& model, Gemm gemm, DType dtype, Op op) {
   Problem problem;
+  problem.op = op;
   problem.gemm = gemm;
   problem.dtype = dtype;
   problem.E = model.E;
@@ -148,8 +149,8 @@ Problem forward_problem(const ModelShape& model, Gemm gemm, DType dtype) {
   return problem;
 }
 
-std::array<Problem, 2> forward_problems(const ModelShape& model, DType dtype) {
-  return {forward_problem(model, Gemm::gate_up, dtype), forward_problem(model, Gemm::down, dtype)};
+std::array<Problem, 2> gemm_problems(const ModelShape& model, DType dtype, Op op) {
+  return {gemm_problem(model, Gemm::gate_up, dtype, op), gemm_problem(model, Gemm::down, dtype, op)};
 }
 
 }  // namespace moe_tune

@@ -45,11 +45,11 @@ ModelShape parse_model_config(std::string_view text, const std::filesystem::path
 /// neither, EnvironmentError when the file cannot be read.
 ModelShape find_model(const std::string& preset_or_path);
 
-/// One of the two forward GEMMs: gate_up has N = 2I, K = H and gathers its rows from token order (permute_x); down has N = H, K =
-/// I and scatters them back to slot order (permute_y).
-Problem forward_problem(const ModelShape& model, Gemm gemm, DType dtype);
+/// One of a block's GEMMs, or a gradient of it. Forward, gate_up has N = 2I, K = H and gathers its rows from token order
+/// (permute_x); down has N = H, K = I and scatters them back to slot order (permute_y).
+Problem gemm_problem(const ModelShape& model, Gemm gemm, DType dtype, Op op = Op::forward);
 
-/// gate_up and down, in the order in which a block runs them.
-std::array<Problem, 2> forward_problems(const ModelShape& model, DType dtype);
+/// The op of gate_up and of down.
+std::array<Problem, 2> gemm_problems(const ModelShape& model, DType dtype, Op op = Op::forward);
 
 }  // namespace moe_tune

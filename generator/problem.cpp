@@ -55,7 +55,7 @@ Enum parse(const Name<Enum> (&names)[Count], std::string_view what, std::string_
 }
 
 constexpr Name<DType> dtype_names[] = {{"bf16", DType::bf16}, {"fp16", DType::fp16}};
-constexpr Name<Op> op_names[] = {{"forward", Op::forward}};
+constexpr Name<Op> op_names[] = {{"forward", Op::forward}, {"dX", Op::dX}, {"dW", Op::dW}};
 constexpr Name<Gemm> gemm_names[] = {{"gate_up", Gemm::gate_up}, {"down", Gemm::down}};
 
 constexpr ProblemFlag flags[] = {
@@ -76,6 +76,11 @@ void validate(const Problem& p) {
   require_range("top_k", p.top_k, 1, max_top_k);
   require_multiple_of_8("N", p.N);
   require_multiple_of_8("K", p.K);
+  for (const ProblemFlag& flag : flags) {
+    if (p.op != Op::forward && !flag.fusion.empty() && p.*flag.member) {
+      throw UsageError(fmt::format("problem: {} belongs to forward, not to {}", flag.name, to_string(p.op)));
+    }
+  }
   if (p.permute_x && p.permute_y) {
     throw UsageError(
         "problem: permute_x and permute_y are never both set in one GEMM: permute_x belongs to the first (gate_up), permute_y to "

@@ -36,7 +36,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 const ConfigField& field_named(std::string_view name) {
   std::string names;
-  for (const ConfigField& field : forward_fields()) {
+  for (const ConfigField& field : config_fields()) {
     if (field.name == name || std::find(field.aliases.begin(), field.aliases.end(), name) != field.aliases.end()) return field;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", field.name);
   }
@@ -75,7 +75,7 @@ double parse_percent(std::string_view text) {
   return *number / 100;
 }
 
-KernelConfigForward apply_settings(KernelConfigForward config, std::string_view text) {
+KernelConfig apply_settings(KernelConfig config, std::string_view text) {
   std::set<std::string_view> given;
   for (const std::string_view assignment : split(text, ',')) {
     const size_t equals = assignment.find('=');

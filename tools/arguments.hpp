@@ -13,8 +13,8 @@ double parse_time_limit(std::string_view text);
 /// --min-gain: "1%" or "0.5%" as a fraction (0.01), 0% to 100%.
 double parse_percent(std::string_view text);
 
-/// --set: `base` with "BLOCK_M=64,stages=4" applied. Names and aliases of forward_fields(). When the tile or the warps change and
+/// --set: `base` with "BLOCK_M=64,stages=4" applied. Names and aliases of config_fields(). When the tile or the warps change and
 /// warps_m of an sm80 config is not given, it becomes the default split. The family stays what it is.
-KernelConfigForward apply_settings(KernelConfigForward base, std::string_view text);
+KernelConfig apply_settings(KernelConfig base, std::string_view text);
 
 }  // namespace moe_tune::cli

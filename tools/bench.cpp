@@ -15,6 +15,7 @@
 #include "tools/machine.hpp"
 #include "tools/options.hpp"
 #include "tools/progress.hpp"
+#include "tools/units.hpp"
 
 namespace moe_tune::cli {
 
@@ -44,7 +45,7 @@ struct BenchFlags {
 
 /// A config and how it came into the race.
 struct Contender {
-  KernelConfigForward config;
+  KernelConfig config;
   std::string origin;
 };
 
@@ -52,7 +53,7 @@ struct Contender {
 std::vector<Contender> contenders(const Chooser& chooser, const Problem& problem, int tokens,
                                   const std::vector<std::string>& given) {
   std::vector<Contender> all = {{default_config(problem, tokens, chooser.target().device), "default"}};
-  const auto add = [&all](const KernelConfigForward& config, const std::string& origin) {
+  const auto add = [&all](const KernelConfig& config, const std::string& origin) {
     const auto known = std::find_if(all.begin(), all.end(), [&](const Contender& c) { return c.config == config; });
     if (known == all.end()) {
       all.push_back({config, origin});
@@ -79,11 +80,12 @@ void add_rows(Table& table, const Problem& problem, int tokens, const std::vecto
     const std::vector<double> samples = samples_of(timed, i);
     const Estimate time = estimate_median(samples);
     const Estimate speedup = estimate_ratio(of_default, samples);
-    table.add_row(
-        {std::string(to_string(problem.gemm)), std::int64_t{tokens}, to_string(race[i].config), race[i].origin, time.median,
-         flops(problem, m_sizes) / time.median * 1e-6, minimum_bytes(problem, m_sizes) / time.median * 1e-3,
-         100 * roofline_us(problem, m_sizes, device) / time.median, speedup.median, time.ci95.lo, time.ci95.hi, speedup.ci95.lo,
-         speedup.ci95.hi, static_cast<std::int64_t>(samples.size()), std::int64_t{timed.discarded}, std::int64_t{timed.sm_mhz}});
+    table.add_row({std::string(to_string(problem.op)), std::string(to_string(problem.gemm)), std::int64_t{tokens},
+                   to_string(race[i].config), race[i].origin, time.median, flops(problem, m_sizes) / time.median * 1e-6,
+                   minimum_bytes(problem, m_sizes) / time.median * 1e-3,
+                   100 * roofline_us(problem, m_sizes, device) / time.median, speedup.median, time.ci95.lo, time.ci95.hi,
+                   speedup.ci95.lo, speedup.ci95.hi, static_cast<std::int64_t>(samples.size()), std::int64_t{timed.discarded},
+                   std::int64_t{timed.sm_mhz}});
   }
 }
 
@@ -98,7 +100,8 @@ int bench(const BenchFlags& flags) {
   options.cancel = &catch_interrupts();
   WorkerBench workers(options);
   Progress progress(flags.output.quiet);
-  Table table({{"gemm"},
+  Table table({{"op"},
+               {"gemm"},
                {"tokens"},
                {"config"},
                {"origin"},
@@ -116,9 +119,9 @@ int bench(const BenchFlags& flags) {
                {"sm_mhz", 0, true}});
   for (const Problem& problem : problems) {
     for (const int tokens : counts) {
-      progress.update(fmt::format("{}, {} tokens", to_string(problem.gemm), tokens));
+      progress.update(fmt::format("{}, {} tokens", gemm_label(problem), tokens));
       const std::vector<Contender> race = contenders(chooser, problem, tokens, flags.configs);
-      std::vector<KernelConfigForward> configs;
+      std::vector<KernelConfig> configs;
       for (const Contender& contender : race) configs.push_back(contender.config);
       workers.set_up({problem, tokens, flags.routing.spec(), flags.routing.seed});
       const TimeOutcome outcome = workers.time(configs, flags.rounds);

@@ -28,12 +28,10 @@ LookupRequest Chooser::request(const Problem& problem) const {
   LookupRequest request;
   request.problem = problem;
   request.device = target_.env.key;
-  request.source_hashes = source_hashes();
+  request.source_hashes = source_hashes(problem.op);
   request.nvrtc = target_.env.nvrtc;
   request.heuristic = [this, problem](std::int64_t tokens) { return default_config(problem, tokens, target_.device); };
-  request.in_space = [this, problem](const KernelConfigForward& config) {
-    return in_config_space(problem, config, target_.device);
-  };
+  request.in_space = [this, problem](const KernelConfig& config) { return in_config_space(problem, config, target_.device); };
   return request;
 }
 

@@ -12,7 +12,7 @@
 #include "generator/models.hpp"
 #include "generator/support/folder.hpp"
 #include "moe_tune/error.hpp"
-#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/emulator/gemm_kernel.hpp"
 #include "runtime/jit/compiler.hpp"
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/device.hpp"
@@ -86,8 +86,8 @@ std::vector<DeviceInfo> check_gpus(Findings& findings) {
 
 // The real thing: a kernel that a user would get.
 void check_compilation(Findings& findings, const std::string& arch) {
-  const Problem problem = forward_problem(preset_models().front(), Gemm::gate_up, DType::bf16);
-  const CompiledKernel kernel = compile(emit_forward(problem, {}), arch, "doctor.cu");
+  const Problem problem = gemm_problem(preset_models().front(), Gemm::gate_up, DType::bf16);
+  const CompiledKernel kernel = compile(emit_kernel(problem, {}), arch, "doctor.cu");
   findings.add("compilation", State::ok,
                fmt::format("a kernel for {}: {} registers, {} cubin", arch, kernel.resources.registers,
                            bytes_text(static_cast<std::int64_t>(kernel.cubin.size()))));
@@ -127,8 +127,8 @@ void check_host_compiler(Findings& findings) {
     findings.add("host compiler", State::note, first_line(error.what()), "predictions stay unverified until one is there");
     return;
   }
-  const Problem problem = forward_problem(preset_models().front(), Gemm::gate_up, DType::bf16);
-  const emulator::ForwardKernel kernel(problem, {});
+  const Problem problem = gemm_problem(preset_models().front(), Gemm::gate_up, DType::bf16);
+  const emulator::GemmKernel kernel(problem, {});
   findings.add("host compiler", State::ok, fmt::format("{}: builds kernels for the emulated device", compiler));
 }
 

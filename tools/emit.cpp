@@ -41,10 +41,10 @@ struct EmitOptions {
 
 int emit(const EmitOptions& options) {
   const Problem problem = options.model.problems().front();
-  KernelConfigForward config = options.config.empty() ? default_config(problem, options.tokens, find_device(options.device))
-                                                      : parse_config(options.config);
+  KernelConfig config = options.config.empty() ? default_config(problem, options.tokens, find_device(options.device))
+                                               : parse_config(options.config);
   if (!options.settings.empty()) config = apply_settings(config, options.settings);
-  const std::string source = emit_forward(problem, config);
+  const std::string source = emit_kernel(problem, config);
   if (!options.output.empty()) {
     write_file_atomic(options.output, source);
   } else if (std::fwrite(source.data(), 1, source.size(), stdout) != source.size() || std::fflush(stdout) != 0) {

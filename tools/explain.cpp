@@ -14,6 +14,7 @@
 #include "tools/exit_code.hpp"
 #include "tools/machine.hpp"
 #include "tools/options.hpp"
+#include "tools/units.hpp"
 
 namespace moe_tune::cli {
 
@@ -63,7 +64,7 @@ Step override_step(const Chooser& chooser, const Problem& problem, int tokens) {
   Choice choice = chooser.choose(problem, tokens);
   if (choice.grade == Grade::override_file) return {"override", std::move(choice), ""};
   return {"override", std::nullopt,
-          fmt::format("{} says nothing about {}", chooser.override_file()->source, to_string(problem.gemm))};
+          fmt::format("{} says nothing about {}", chooser.override_file()->source, gemm_label(problem))};
 }
 
 std::vector<Step> steps_of(const Chooser& chooser, const Problem& problem, int tokens) {
@@ -87,7 +88,8 @@ std::vector<Step> steps_of(const Chooser& chooser, const Problem& problem, int t
 int explain(const ExplainOptions& options) {
   const Chooser chooser(find_target(options.device, 0), options.database.paths());
   const DeviceDescription& device = chooser.target().device;
-  Table table({{"gemm"},
+  Table table({{"op"},
+               {"gemm"},
                {"step"},
                {"chosen"},
                {"config"},
@@ -104,7 +106,8 @@ int explain(const ExplainOptions& options) {
     for (const Step& step : steps_of(chooser, problem, options.tokens)) {
       const bool chosen = !decided && step.choice.has_value();
       decided = decided || chosen;
-      std::vector<Value> row = {std::string(to_string(problem.gemm)), step.name, std::string(chosen ? "*" : "")};
+      std::vector<Value> row = {std::string(to_string(problem.op)), std::string(to_string(problem.gemm)), step.name,
+                                std::string(chosen ? "*" : "")};
       if (step.choice) {
         const Choice& choice = *step.choice;
         const Prediction prediction = predict(problem, choice.config, rows.m_sizes, device);

@@ -37,18 +37,19 @@ std::size_t shown_rows(std::size_t rows, int limit) {
 }
 
 void add_field_columns(std::vector<Column>& columns) {
-  for (const ConfigField& field : forward_fields()) columns.push_back({std::string(field.name), 0, true});
+  for (const ConfigField& field : config_fields()) columns.push_back({std::string(field.name), 0, true});
 }
 
-void add_field_values(std::vector<Value>& row, const KernelConfigForward& config) {
-  for (const ConfigField& field : forward_fields()) {
+void add_field_values(std::vector<Value>& row, const KernelConfig& config) {
+  for (const ConfigField& field : config_fields()) {
     row.push_back(field.spelling.empty() ? Value(std::int64_t{field.get(config)}) : Value(field_text(field, config)));
   }
 }
 
 Table space_table(const ListOptions& options, const DeviceDescription& device) {
-  std::vector<Column> columns = {{"gemm"},      {"rank"},     {"config"},   {"predicted_us"}, {"bound"},      {"compute_us"},
-                                 {"memory_us"}, {"fixed_us"}, {"tiles", 0}, {"waves", 2},     {"smem_bytes"}, {"regs_at_least"}};
+  std::vector<Column> columns = {{"op"},       {"gemm"},       {"rank"},         {"config"},   {"predicted_us"},
+                                 {"bound"},    {"compute_us"}, {"memory_us"},    {"fixed_us"}, {"tiles", 0},
+                                 {"waves", 2}, {"smem_bytes"}, {"regs_at_least"}};
   add_field_columns(columns);
   Table table(std::move(columns));
   for (const Problem& problem : options.model.problems()) {
@@ -56,7 +57,8 @@ Table space_table(const ListOptions& options, const DeviceDescription& device) {
     const auto ranked = rank(problem, config_space(problem, device), rows.m_sizes, device);
     for (std::size_t i = 0; i < shown_rows(ranked.size(), options.limit); ++i) {
       const auto& [config, prediction] = ranked[i];
-      std::vector<Value> row = {std::string(to_string(problem.gemm)),
+      std::vector<Value> row = {std::string(to_string(problem.op)),
+                                std::string(to_string(problem.gemm)),
                                 static_cast<std::int64_t>(i + 1),
                                 to_string(config),
                                 prediction.total,
@@ -76,13 +78,14 @@ Table space_table(const ListOptions& options, const DeviceDescription& device) {
 }
 
 Table rejected_table(const ListOptions& options, const DeviceDescription& device) {
-  std::vector<Column> columns = {{"gemm"}, {"config"}, {"reason"}};
+  std::vector<Column> columns = {{"op"}, {"gemm"}, {"config"}, {"reason"}};
   add_field_columns(columns);
   Table table(std::move(columns));
   for (const Problem& problem : options.model.problems()) {
     const auto rejected = rejected_configs(problem, device);
     for (std::size_t i = 0; i < shown_rows(rejected.size(), options.limit); ++i) {
-      std::vector<Value> row = {std::string(to_string(problem.gemm)), to_string(rejected[i].config), rejected[i].reason};
+      std::vector<Value> row = {std::string(to_string(problem.op)), std::string(to_string(problem.gemm)),
+                                to_string(rejected[i].config), rejected[i].reason};
       add_field_values(row, rejected[i].config);
       table.add_row(std::move(row));
     }

@@ -38,14 +38,14 @@ int lookup_verb(const LookupOptions& options) {
   const std::vector<int> tokens = parse_tokens(options.tokens);
   const std::vector<Problem> problems = options.model.problems();
   const Chooser chooser(find_target(options.device, 0), options.database.paths());
-  Table table({{"gemm"}, {"tokens"}, {"config"}, {"grade"}, {"why"}, {"stale", 0, true}});
+  Table table({{"op"}, {"gemm"}, {"tokens"}, {"config"}, {"grade"}, {"why"}, {"stale", 0, true}});
   std::set<std::string> warnings;
   for (const Problem& problem : problems) {
     for (const int count : tokens) {
       const Choice choice = chooser.choose(problem, count);
       if (choice.stale) warnings.insert(choice.warning);
-      table.add_row({std::string(to_string(problem.gemm)), std::int64_t{count}, to_string(choice.config),
-                     std::string(to_string(choice.grade)), choice.why, choice.stale});
+      table.add_row({std::string(to_string(problem.op)), std::string(to_string(problem.gemm)), std::int64_t{count},
+                     to_string(choice.config), std::string(to_string(choice.grade)), choice.why, choice.stale});
     }
   }
   if (!options.output.quiet) {

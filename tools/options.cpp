@@ -17,13 +17,15 @@ namespace moe_tune::cli {
 
 namespace {
 
-/// Sets a fusion in the GEMM of a block that it belongs to: routing weights after the second, all others in the first.
+/// Sets a fusion in the forward GEMM of a block that it belongs to: routing weights after the second, all others in the first.
 void fuse(std::vector<Problem>& problems, std::string_view fusion) {
   bool Problem::*const flag = parse_fusion(fusion);
   const Gemm where = flag == &Problem::fuse_mul_post ? Gemm::down : Gemm::gate_up;
-  const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.gemm == where; });
+  const auto found =
+      std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.op == Op::forward && p.gemm == where; });
   if (found == problems.end()) {
-    throw UsageError(fmt::format("--fuse: {} belongs to {}, which --gemm leaves out", fusion, to_string(where)));
+    throw UsageError(
+        fmt::format("--fuse: {} belongs to {} of forward, which --gemm or --op leaves out", fusion, to_string(where)));
   }
   (*found).*flag = true;
 }
@@ -49,12 +51,14 @@ void print(const Table& table, const OutputOptions& options) {
 }
 
 std::vector<Problem> ModelOptions::problems() const {
-  parse_op(op);
   const ModelShape shape = find_model(model);
   const DType type = parse_dtype(dtype);
-  const auto both = forward_problems(shape, type);
-  std::vector<Problem> result(both.begin(), both.end());
-  if (!gemm.empty()) result = {forward_problem(shape, parse_gemm(gemm), type)};
+  std::vector<Problem> result;
+  for (const std::string& op : ops) {
+    for (const Problem& problem : gemm_problems(shape, type, parse_op(op))) {
+      if (gemm.empty() || problem.gemm == parse_gemm(gemm)) result.push_back(problem);
+    }
+  }
   for (const std::string& fusion : fusions) fuse(result, fusion);
   for (const Problem& problem : result) validate(problem);
   return result;
@@ -72,7 +76,15 @@ void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
   } else {
     gemm_option->description("gate_up (the first GEMM of a block) or down (the second); both if not given");
   }
-  verb.add_option("--op", options.op, "what to compute")->check(CLI::IsMember({"forward"}))->capture_default_str();
+  CLI::Option* op_option = verb.add_option("--op", options.ops, "forward, dX, dW (gradients of x and of the weights)")
+                               ->check(CLI::IsMember({"forward", "dX", "dW"}))
+                               ->capture_default_str();
+  if (gemm == GemmFlag::required) {
+    op_option->expected(1);
+  } else {
+    op_option->delimiter(',')->description(
+        "forward, dX, dW (gradients of x and of the weights), or several, separated by commas");
+  }
   verb.add_option("--dtype", options.dtype, "storage type")->check(CLI::IsMember({"bf16", "fp16"}))->capture_default_str();
   std::vector<std::string> names;
   for (const ProblemFlag& flag : problem_flags()) {

@@ -28,11 +28,11 @@ void print(const Table& table, const OutputOptions& options);
 struct ModelOptions {
   std::string model;
   std::string gemm;  ///< empty: both
-  std::string op = "forward";
+  std::vector<std::string> ops = {"forward"};
   std::string dtype = "bf16";
-  std::vector<std::string> fusions;  ///< their names; each goes to the GEMM that can have it
+  std::vector<std::string> fusions;  ///< their names; each goes to the forward GEMM that can have it
 
-  /// The GEMMs that the flags name. Throws UsageError.
+  /// The GEMMs that the flags name: of each operation one or both. Throws UsageError.
   std::vector<Problem> problems() const;
 };
 enum class GemmFlag { optional, required };

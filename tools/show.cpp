@@ -27,7 +27,8 @@ struct ShowOptions {
 
 std::vector<Value> row_of(const Entry& e) {
   const Problem& p = e.problem;
-  return {std::string(to_string(p.gemm)),
+  return {std::string(to_string(p.op)),
+          std::string(to_string(p.gemm)),
           std::int64_t{p.E},
           std::int64_t{p.N},
           std::int64_t{p.K},
@@ -69,7 +70,8 @@ int show(const ShowOptions& options) {
   const auto paths = options.database.paths();
   const Database database = read_databases(paths);
   for (const std::string& damage : database.damage) log_line(LogLevel::warn, damage);
-  Table table({{"gemm"},
+  Table table({{"op"},
+               {"gemm"},
                {"E"},
                {"N"},
                {"K"},

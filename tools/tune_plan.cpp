@@ -9,7 +9,8 @@
 namespace moe_tune::cli {
 
 Table plan_table(const TunePlan& plan) {
-  Table table({{"gemm"},
+  Table table({{"op"},
+               {"gemm"},
                {"tokens"},
                {"tokens_from"},
                {"tokens_to"},
@@ -21,8 +22,9 @@ Table plan_table(const TunePlan& plan) {
                {"state"},
                {"problem", 0, true}});
   for (const PointPlan& point : plan.points) {
-    table.add_row({std::string(to_string(point.problem.gemm)), std::int64_t{point.tokens}, point.range.lo, point.range.hi,
-                   std::int64_t{point.space}, std::int64_t{point.compile}, std::int64_t{point.measure},
+    table.add_row({std::string(to_string(point.problem.op)), std::string(to_string(point.problem.gemm)),
+                   std::int64_t{point.tokens}, point.range.lo, point.range.hi, std::int64_t{point.space},
+                   std::int64_t{point.compile}, std::int64_t{point.measure},
                    point.device_bytes > 0 ? Value(static_cast<double>(point.device_bytes) * 1e-9) : Value(), point.seconds,
                    std::string(point.done ? "done" : "to do"), describe(point.problem)});
   }

@@ -7,7 +7,7 @@
 namespace moe_tune::cli {
 
 void TuneProgress::on_point_start(const PointPlan& point, int index, int count, double seconds_left) {
-  point_ = fmt::format("[{}/{}] {}, {} token{}", index + 1, count, to_string(point.problem.gemm), point.tokens,
+  point_ = fmt::format("[{}/{}] {}, {} token{}", index + 1, count, gemm_label(point.problem), point.tokens,
                        point.tokens == 1 ? "" : "s");
   left_at_start_ = seconds_left;
   start_ = Clock::now();

@@ -19,7 +19,8 @@ std::string remark(const PointResult& point) {
 }  // namespace
 
 Table tune_report(const TuneResult& result) {
-  Table table({{"gemm"},
+  Table table({{"op"},
+               {"gemm"},
                {"tokens"},
                {"range"},
                {"config"},
@@ -51,7 +52,8 @@ Table tune_report(const TuneResult& result) {
     const auto modelled = [&p](Value value) { return p.model ? std::move(value) : Value(); };
     const ModelQuality model = p.model.value_or(ModelQuality{});
     const Entry shown = entry != nullptr ? *entry : Entry{};
-    table.add_row({std::string(to_string(p.problem.gemm)),
+    table.add_row({std::string(to_string(p.problem.op)),
+                   std::string(to_string(p.problem.gemm)),
                    std::int64_t{p.tokens},
                    known(range_text(shown.tokens)),
                    known(to_string(shown.config)),

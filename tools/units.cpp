@@ -28,6 +28,11 @@ std::string bytes_text(std::int64_t bytes) {
   return fmt::format("{:.1f} {}", value, unit);
 }
 
+std::string gemm_label(const Problem& problem) {
+  if (problem.op == Op::forward) return std::string(to_string(problem.gemm));
+  return fmt::format("{} of {}", to_string(problem.op), to_string(problem.gemm));
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace moe_tune::cli

@@ -79,12 +79,12 @@ class Configs {
     }
   }
 
-  std::vector<KernelConfigForward> of(const Problem& problem, int tokens) const {
+  std::vector<KernelConfig> of(const Problem& problem, int tokens) const {
     return given_.empty() ? std::vector{chooser_->choose(problem, tokens).config} : given_;
   }
 
  private:
-  std::vector<KernelConfigForward> given_;
+  std::vector<KernelConfig> given_;
   std::optional<Chooser> chooser_;
 };
 
@@ -103,25 +103,25 @@ int verify(const VerifyFlags& flags) {
   const Configs configs(flags);
   WorkerBench workers(bench_options(flags));
   Progress progress(flags.output.quiet);
-  Table table({{"gemm"}, {"tokens"}, {"routing"}, {"config"}, {"result"}, {"max_rel_err", 5}, {"message"}});
+  Table table({{"op"}, {"gemm"}, {"tokens"}, {"routing"}, {"config"}, {"result"}, {"max_rel_err", 5}, {"message"}});
   std::vector<std::string> reports;
   bool all_right = true;
   for (const Problem& problem : problems) {
     for (const int tokens : counts) {
       for (const char* routing : routings) {
-        progress.update(fmt::format("{}, {} tokens, {}", to_string(problem.gemm), tokens, routing));
+        progress.update(fmt::format("{}, {} tokens, {}", gemm_label(problem), tokens, routing));
         RoutingSpec spec = parse_routing(routing);
         spec.seed = flags.seed;
         workers.set_up({problem, tokens, spec, flags.seed});
-        for (const KernelConfigForward& config : configs.of(problem, tokens)) {
+        for (const KernelConfig& config : configs.of(problem, tokens)) {
           const VerifyOutcome outcome = workers.verify(config);
           all_right = all_right && outcome.status == AttemptStatus::verified;
           const bool compared = outcome.verification.status != VerifyStatus::not_run;
-          table.add_row({std::string(to_string(problem.gemm)), std::int64_t{tokens}, std::string(routing), to_string(config),
-                         std::string(to_string(outcome.status)), compared ? Value(outcome.verification.max_rel_err) : Value(),
-                         shown(outcome.message, flags)});
+          table.add_row({std::string(to_string(problem.op)), std::string(to_string(problem.gemm)), std::int64_t{tokens},
+                         std::string(routing), to_string(config), std::string(to_string(outcome.status)),
+                         compared ? Value(outcome.verification.max_rel_err) : Value(), shown(outcome.message, flags)});
           if (first_line(outcome.message) != outcome.message) {
-            reports.push_back(fmt::format("{}, {} tokens, {}, {}: {}: {}", to_string(problem.gemm), tokens, routing,
+            reports.push_back(fmt::format("{}, {} tokens, {}, {}: {}: {}", gemm_label(problem), tokens, routing,
                                           to_string(config), to_string(outcome.status), outcome.message));
           }
         }

@@ -44,7 +44,7 @@ Environment environment_from(const JsonView& view) {
 }
 
 template <class Record>
-Json common_json(std::string_view kind, const Record& record, const KernelConfigForward& config) {
+Json common_json(std::string_view kind, const Record& record, const KernelConfig& config) {
   return {{"kind", kind},
           {"workload", workload_json(record.problem)},
           {"env", environment_json(record.env)},

@@ -40,7 +40,7 @@ struct Attempt {
   Environment env;
   GeneratorId gen;
   int64_t tokens = 0;
-  KernelConfigForward config;
+  KernelConfig config;
   AttemptStatus status = AttemptStatus::predicted;
   std::string message;  ///< the error or the reason, for people; cut to max_message_bytes when written
   int rung = 0;         ///< round of successive halving
@@ -58,7 +58,7 @@ struct Completed {
   Environment env;
   GeneratorId gen;
   int64_t tokens = 0;
-  KernelConfigForward winner;
+  KernelConfig winner;
   std::string date;
 
   bool operator==(const Completed&) const = default;

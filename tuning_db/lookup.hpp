@@ -35,13 +35,13 @@ struct LookupRequest {
   std::string nvrtc;                        ///< version of the compiler today; the same
   const Override* override_file = nullptr;  ///< not owned; may be null
   /// The default for a token count. Asked at powers of two only, so that a Ladder has few rungs.
-  std::function<KernelConfigForward(int64_t tokens)> heuristic;
+  std::function<KernelConfig(int64_t tokens)> heuristic;
   /// Whether a config is in today's space of the problem. Entries whose config is not are passed over.
-  std::function<bool(const KernelConfigForward&)> in_space;
+  std::function<bool(const KernelConfig&)> in_space;
 };
 
 struct Choice {
-  KernelConfigForward config;
+  KernelConfig config;
   Grade grade = Grade::heuristic;
   std::string why;             ///< one line for people
   bool stale = false;          ///< the entry comes from another generator or compiler
@@ -63,7 +63,7 @@ class Ladder {
   int find(int64_t tokens) const noexcept;
   int size() const { return static_cast<int>(choices_.size()); }
   const Choice& choice(int index) const { return choices_[static_cast<size_t>(index)]; }
-  const KernelConfigForward& config(int index) const { return choice(index).config; }
+  const KernelConfig& config(int index) const { return choice(index).config; }
   /// The last token count that choice `index` is used for; INT64_MAX for the last one.
   int64_t last_tokens(int index) const { return last_tokens_[static_cast<size_t>(index)]; }
 

@@ -23,9 +23,11 @@ struct ForeignOption {
   std::array<std::string_view, family_count> note;  ///< by family
 };
 constexpr std::string_view one_loop = "tiles are always handed out by one persistent loop";
-constexpr std::array<ForeignOption, 4> foreign_options = {{
-    {"use_tma_load_w", true, {"the sm80 family loads with cp.async, not TMA", "the sm90 family always loads weights with TMA"}},
-    {"use_tma_load_x", true, {"the sm80 family loads with cp.async, not TMA", "in the sm90 family gather decides"}},
+constexpr std::string_view no_tma = "the sm80 family loads with cp.async, not TMA";
+constexpr std::array<ForeignOption, 5> foreign_options = {{
+    {"use_tma_load_w", true, {no_tma, "the sm90 family always loads weights with TMA"}},
+    {"use_tma_load_x", true, {no_tma, "in the sm90 family gather decides"}},
+    {"use_tma_load_dy", true, {no_tma, "in the sm90 family gather decides"}},
     {"use_tma_store", true, {"the sm80 family stores without TMA", "in the sm90 family the permutation decides"}},
     {"flatten", false, {one_loop, one_loop}},
 }};
@@ -48,7 +50,7 @@ bool spells(const ConfigField& field, std::string_view key) {
 
 std::string known_keys() {
   std::vector<std::string_view> keys;
-  for (const ConfigField& field : forward_fields()) keys.push_back(field.name);
+  for (const ConfigField& field : config_fields()) keys.push_back(field.name);
   for (const ForeignOption& option : foreign_options) keys.push_back(option.key);
   for (const ProblemFlag& flag : problem_flags()) keys.push_back(flag.name);
   return fmt::format("{}", fmt::join(keys, ", "));
@@ -64,7 +66,7 @@ OverrideConfig config_override(const JsonView& object, std::vector<std::string>&
   result.where = object.where();
   const Family family = family_of(object);
   result.config = first_config(family);
-  const auto fields = forward_fields();
+  const auto fields = config_fields();
   const auto flags = problem_flags();
   std::set<std::string_view> given;
   for (const auto& member : object.members()) {
@@ -92,28 +94,41 @@ OverrideConfig config_override(const JsonView& object, std::vector<std::string>&
   return result;
 }
 
+/// All kinds, in the order in which messages list them.
+std::vector<OverrideKind> override_kinds() {
+  std::vector<OverrideKind> kinds;
+  for (const Op op : {Op::forward, Op::dX, Op::dW}) {
+    for (const std::optional<Gemm> gemm : {std::optional<Gemm>(), std::optional(Gemm::gate_up), std::optional(Gemm::down)}) {
+      kinds.push_back({op, gemm});
+    }
+  }
+  return kinds;
+}
+
+std::string known_kinds() {
+  std::vector<std::string> names;
+  for (const OverrideKind& kind : override_kinds()) names.push_back(to_string(kind));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 }  // namespace
+
+std::string to_string(const OverrideKind& kind) {
+  const std::string op = kind.op == Op::forward ? "forward" : fmt::format("backward_{}", to_string(kind.op));
+  return kind.gemm ? fmt::format("{}.{}", op, to_string(*kind.gemm)) : op;
+}
 
 Override parse_override(std::string_view text, std::string source_name) {
   const JsonDocument document = parse_json(text, source_name);
+  const std::vector<OverrideKind> kinds = override_kinds();
   Override result;
   result.source = std::move(source_name);
   for (const auto& [key, object] : document.root().members()) {
-    if (key == "forward") {
-      result.forward = config_override(object, result.notes);
-    } else if (key == "forward.gate_up") {
-      result.gate_up = config_override(object, result.notes);
-    } else if (key == "forward.down") {
-      result.down = config_override(object, result.notes);
-    } else if (key.starts_with("backward_dW") || key.starts_with("backward_dX")) {
-      object.fail("backward kernels are not available yet; allowed: forward, forward.gate_up, forward.down");
-    } else {
-      object.fail("unknown kind; allowed: forward, forward.gate_up, forward.down");
-    }
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const OverrideKind& k) { return to_string(k) == key; });
+    if (kind == kinds.end()) object.fail(fmt::format("unknown kind; allowed: {}", known_kinds()));
+    result.configs[*kind] = config_override(object, result.notes);
   }
-  if (!result.forward && !result.gate_up && !result.down) {
-    document.root().fail("no config; give at least one of forward, forward.gate_up, forward.down");
-  }
+  if (result.configs.empty()) document.root().fail(fmt::format("no config; give at least one of {}", known_kinds()));
   return result;
 }
 
@@ -121,18 +136,19 @@ Override read_override(const std::filesystem::path& path) {
   return parse_override(read_file(path, max_json_bytes), path.string());
 }
 
-std::optional<KernelConfigForward> select(const Override& file, const Problem& problem) {
-  const std::optional<OverrideConfig>& own = problem.gemm == Gemm::gate_up ? file.gate_up : file.down;
-  const std::optional<OverrideConfig>& chosen = own ? own : file.forward;
-  if (!chosen) return std::nullopt;
+std::optional<KernelConfig> select(const Override& file, const Problem& problem) {
+  auto found = file.configs.find({problem.op, problem.gemm});
+  if (found == file.configs.end()) found = file.configs.find({problem.op, std::nullopt});
+  if (found == file.configs.end()) return std::nullopt;
+  const OverrideConfig& chosen = found->second;
   for (const ProblemFlag& flag : problem_flags()) {
-    const auto wanted = chosen->flags.find(std::string(flag.name));
+    const auto wanted = chosen.flags.find(std::string(flag.name));
     const bool actual = problem.*flag.member;
-    if (wanted == chosen->flags.end() || wanted->second == actual) continue;
-    throw UsageError(fmt::format("{}.{}: {} but the problem has {}; allowed: {} (or leave the key out)", chosen->where, flag.name,
+    if (wanted == chosen.flags.end() || wanted->second == actual) continue;
+    throw UsageError(fmt::format("{}.{}: {} but the problem has {}; allowed: {} (or leave the key out)", chosen.where, flag.name,
                                  wanted->second, actual, actual));
   }
-  return chosen->config;
+  return chosen.config;
 }
 
 }  // namespace moe_tune

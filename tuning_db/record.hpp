@@ -81,7 +81,7 @@ struct Timing {
 
 /// The default config at the same point, for the gain.
 struct Baseline {
-  KernelConfigForward config;
+  KernelConfig config;
   double median = 0;                     ///< microseconds
   double speedup = 1;                    ///< baseline median / entry median
   std::array<double, 2> speedup_ci95{};  ///< 95% confidence interval
@@ -91,7 +91,7 @@ struct Baseline {
 
 /// A runner-up, worth measuring again when the entry grows stale.
 struct Alternative {
-  KernelConfigForward config;
+  KernelConfig config;
   double median = 0;  ///< microseconds
 
   bool operator==(const Alternative&) const = default;
@@ -152,7 +152,7 @@ struct Entry {
   GeneratorId gen;
   TokenRange tokens;
   Routing routing;
-  KernelConfigForward config;
+  KernelConfig config;
   Timing time;
   std::optional<Baseline> baseline;
   std::vector<Alternative> alternatives;

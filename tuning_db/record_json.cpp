@@ -57,7 +57,7 @@ std::pair<int, int> capability_from(const JsonView& view) {
 
 /// A family writes the fields that it has a choice of, so that a record of sm80 has the bytes from before there was sm90.
 bool is_written(const ConfigField& field, Family family) {
-  return field.get == forward_fields().front().get || field.allowed(family).size() > 1;
+  return field.get == config_fields().front().get || field.allowed(family).size() > 1;
 }
 
 }  // namespace
@@ -145,21 +145,21 @@ GeneratorId generator_from(const JsonView& view) {
   return id;
 }
 
-Json config_json(const KernelConfigForward& config) {
+Json config_json(const KernelConfig& config) {
   if (const auto reason = reject_field_values(config)) {
     throw UsageError(fmt::format("cannot store the config {}: {}", to_string(config), *reason));
   }
   Json json = Json::object();
-  for (const ConfigField& field : forward_fields()) {
+  for (const ConfigField& field : config_fields()) {
     if (!is_written(field, config.family)) continue;
     json[std::string(field.name)] = field.spelling.empty() ? Json(field.get(config)) : Json(field_text(field, config));
   }
   return json;
 }
 
-KernelConfigForward config_from(const JsonView& view) {
-  KernelConfigForward config = first_config(family_from(view.at("family")));
-  for (const ConfigField& field : forward_fields()) {
+KernelConfig config_from(const JsonView& view) {
+  KernelConfig config = first_config(family_from(view.at("family")));
+  for (const ConfigField& field : config_fields()) {
     const auto value = view.find(field.name);
     if (value || is_written(field, config.family)) {
       field.set(config, config_value_from(field, view.at(field.name), config.family));

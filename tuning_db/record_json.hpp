@@ -18,7 +18,7 @@ inline constexpr EnumNames<Source, 4> source_names{{"predicted", "imported", "tu
 Json workload_json(const Problem& problem);
 Json device_key_json(const DeviceKey& key);  ///< the key fields of an environment
 Json generator_json(const GeneratorId& id);
-Json config_json(const KernelConfigForward& config);
+Json config_json(const KernelConfig& config);
 Json routing_json(const Routing& routing);
 Json timing_json(const Timing& time);
 Json baseline_json(const Baseline& baseline);
@@ -33,7 +33,7 @@ DeviceKey device_key_from(const JsonView& view);
 GeneratorId generator_from(const JsonView& view);
 Family family_from(const JsonView& view);
 int config_value_from(const ConfigField& field, const JsonView& view, Family family);  ///< one of field.allowed(family), always
-KernelConfigForward config_from(const JsonView& view);
+KernelConfig config_from(const JsonView& view);
 Routing routing_from(const JsonView& view);
 Timing timing_from(const JsonView& view);
 Baseline baseline_from(const JsonView& view);

@@ -12,9 +12,7 @@ constexpr std::string_view checksum_key = "checksum";
 // Inside a JSON string the quotes would be escaped, so these bytes begin a record and nothing else.
 constexpr std::string_view record_start = R"({"checksum":")";
 
-std::string checksum_of(const Json& unsealed) {
-  return hash_hex(json_text(unsealed));
-}
+std::string checksum_of(const Json& unsealed) { return hash_hex(json_text(unsealed)); }
 
 /// The object at the start of `text`, up to its closing brace; the whole text when it does not end.
 std::string_view object_at_start(std::string_view text) {

@@ -20,11 +20,11 @@ static int run() {
   problem.K = REDUCTION;
   problem.top_k = TOP_K;
   problem.permute_x = true;
-  moe_tune::GroupedGemmForward gemm(moe_tune::Library::instance(), problem, /*device*/ 0);
+  moe_tune::GroupedGemm gemm(moe_tune::Library::instance(), problem, /*device*/ 0);
   const moe_tune::Selection selection = gemm.selection(TOKENS);
   std::printf("%s: %s\n", to_string(selection.config).c_str(), selection.reason.c_str());
 
-  moe_tune::GroupedGemmForwardArgs args;
+  moe_tune::GroupedGemmArgs args;
   args.x = gpu_upload(data->x, sizeof data->x);
   args.w = gpu_upload(data->w, sizeof data->w);
   args.m_sizes = gpu_upload(data->m_sizes, sizeof data->m_sizes);

@@ -149,17 +149,11 @@ JsonDocument read_json_file(const std::filesystem::path& path) {
   return parse_json(read_file(path, max_json_bytes), path.string());
 }
 
-std::string json_text(const Json& value, int indent) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
+std::string json_text(const Json& value, int indent) { return value.dump(indent, ' ', false, Json::error_handler_t::replace); }
 
-std::string JsonView::where() const {
-  return path_.empty() ? std::string(source_) : fmt::format("{}: {}", source_, path_);
-}
+std::string JsonView::where() const { return path_.empty() ? std::string(source_) : fmt::format("{}: {}", source_, path_); }
 
-void JsonView::fail(std::string_view what) const {
-  throw UsageError(fmt::format("{}: {}", where(), what));
-}
+void JsonView::fail(std::string_view what) const { throw UsageError(fmt::format("{}: {}", where(), what)); }
 
 void JsonView::fail_type(std::string_view expected) const {
   std::string found = json_text(*value_);

@@ -16,7 +16,7 @@ struct Launch {
   unsigned shared_bytes = 0;  ///< dynamic shared memory of a block
   unsigned cluster = 1;       ///< blocks of a cluster
   std::uint64_t seed = 0;     ///< decides everything that the hardware leaves open (grid_run.hpp); the same seed, the same run
-  unsigned most_resident_threads = 2048;  ///< blocks beyond start when others have ended; a cluster always fits
+  unsigned most_resident_threads = 2048;   ///< blocks beyond start when others have ended; a cluster always fits
   std::uint64_t most_steps = 300'000'000;  ///< turns of the scheduler, before a kernel counts as hanging; one that never waits
                                            ///< takes them in calls of the device
 };

@@ -59,9 +59,7 @@ uint64_t total_bytes(const std::vector<CachedFile>& files) {
 
 // A file per key would leave one behind for every kernel ever compiled; this bounds them to 4,096. Two kernels that share one
 // wait for each other at worst.
-fs::path lock_file(const fs::path& folder, const std::string& key) {
-  return folder / "locks" / key.substr(0, 3);
-}
+fs::path lock_file(const fs::path& folder, const std::string& key) { return folder / "locks" / key.substr(0, 3); }
 
 }  // namespace
 
@@ -139,9 +137,7 @@ std::string CubinCache::key(std::string_view source, std::string_view arch) cons
   return hash_hex(fmt::format("{} {} {}\n{}{}{}", identity.size(), arch.size(), source.size(), identity, arch, source));
 }
 
-fs::path CubinCache::entry_file(const std::string& wanted) const {
-  return folder_ / (wanted + ".entry");
-}
+fs::path CubinCache::entry_file(const std::string& wanted) const { return folder_ / (wanted + ".entry"); }
 
 CubinCache::Loaded CubinCache::load(const std::string& wanted) const {
   const fs::path file = entry_file(wanted);
@@ -206,9 +202,7 @@ void CubinCache::warn_once(const std::string& why) {
   });
 }
 
-CacheStats CubinCache::stats() const {
-  return {hits_, misses_, healed_, evicted_};
-}
+CacheStats CubinCache::stats() const { return {hits_, misses_, healed_, evicted_}; }
 
 CacheUsage CubinCache::usage() const {
   if (folder_.empty()) return {};

@@ -93,9 +93,7 @@ DeviceInfo query_device(int ordinal) {
   return info;
 }
 
-std::string arch_of(const DeviceInfo& device) {
-  return fmt::format("sm_{}{}", device.cc_major, device.cc_minor);
-}
+std::string arch_of(const DeviceInfo& device) { return fmt::format("sm_{}{}", device.cc_major, device.cc_minor); }
 
 PrimaryContext::PrimaryContext(int ordinal) : device_(device_handle(ordinal)) {
   driver().cuDevicePrimaryCtxRetain(&context_, device_);
@@ -109,9 +107,7 @@ PrimaryContext::~PrimaryContext() {
 PrimaryContext::PrimaryContext(PrimaryContext&& other) noexcept
     : device_(other.device_), context_(std::exchange(other.context_, nullptr)) {}
 
-CurrentContext::CurrentContext(CUcontext context) {
-  driver().cuCtxPushCurrent(context);
-}
+CurrentContext::CurrentContext(CUcontext context) { driver().cuCtxPushCurrent(context); }
 
 CurrentContext::~CurrentContext() {
   CUcontext popped = nullptr;

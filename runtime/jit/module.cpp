@@ -19,9 +19,7 @@ Module::Module(std::string_view cubin) {
   cuda.cuModuleLoadData(&module_, cubin.data());
 }
 
-Module::~Module() {
-  unload();
-}
+Module::~Module() { unload(); }
 
 Module::Module(Module&& other) noexcept
     : context_(std::exchange(other.context_, nullptr)), module_(std::exchange(other.module_, nullptr)) {}

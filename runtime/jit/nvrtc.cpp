@@ -124,9 +124,7 @@ const OpenedNvrtc& opened_nvrtc() {
 
 }  // namespace
 
-std::string to_string(NvrtcVersion version) {
-  return fmt::format("{}.{}", version.major, version.minor);
-}
+std::string to_string(NvrtcVersion version) { return fmt::format("{}.{}", version.major, version.minor); }
 
 Nvrtc::Nvrtc(const fs::path& library) {
   // Never closed: NVRTC keeps threads and state of its own.

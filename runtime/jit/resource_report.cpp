@@ -6,9 +6,7 @@
 namespace moe_tune {
 namespace {
 
-bool is_digit(char c) {
-  return std::isdigit(static_cast<unsigned char>(c)) != 0;
-}
+bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
 /// The number that stands right before `text` in `line`; 0 when there is none.
 int number_before(std::string_view line, std::string_view text) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "generator/rows_gemm.hpp"
 #include "generator/support/checked.hpp"
 #include "generator/templates.hpp"
 #include "runtime/jit/driver.hpp"
@@ -32,9 +33,14 @@ void launch(CUfunction function, int blocks, int threads, CUstream stream, Args.
                           parameters, nullptr);
 }
 
-abi::ForwardShape shape_of(const Problem& p) {
-  return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.fuse_mul_post, p.fuse_mul_pre, p.fuse_swiglu};
+abi::RowsShape shape_of(const Problem& p) {
+  const RowsGemm gemm = rows_gemm(p);
+  const GatheredRows gathered = gathered_rows(p);
+  return {p.E,          gemm.columns,  gemm.reduction,  gemm.weight_rows_are_k, gathered.slots_per_row,
+          gathered.any, gemm.scatters, p.fuse_mul_post, p.fuse_mul_pre,         p.fuse_swiglu};
 }
+
+abi::WeightsShape weights_shape_of(const Problem& p) { return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y}; }
 
 /// The error whose square a kernel stored as bits.
 double error_of(unsigned squared_bits) { return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits))); }
@@ -53,7 +59,8 @@ UtilityKernels::TypedKernels UtilityKernels::load(DType dtype) const {
   const auto find = [&](const std::string& name) {
     return module_.function("moe_tune_" + name + "_" + std::string(to_string(dtype)));
   };
-  return {find("fill_random"), find("reference_forward"), find("judge_defined"), find("judge_undefined"), find("mma_ceiling")};
+  return {find("fill_random"),     find("reference_rows"), find("reference_weights"), find("judge_defined"),
+          find("judge_undefined"), find("judge_weights"),  find("mma_ceiling")};
 }
 
 void UtilityKernels::fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed,
@@ -62,38 +69,53 @@ void UtilityKernels::fill_random(CUdeviceptr target, std::int64_t count, DType d
   launch(of(dtype).fill_random, blocks, abi::fill_threads, stream, target, static_cast<long long>(count), scale, seed);
 }
 
-void UtilityKernels::reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
-                                       CUstream stream) const {
+void UtilityKernels::reference(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
+                               CUstream stream) const {
+  if (problem.op == Op::dW) {
+    const std::int64_t tiles = std::int64_t{problem.E} * (problem.N / abi::reference_rows);
+    const int blocks = narrow<int>(tiles * blocks_for(problem.K, abi::reference_threads), "blocks of the reference");
+    launch(of(problem.dtype).reference_weights, blocks, abi::reference_threads, stream, weights_shape_of(problem), args,
+           reference);
+    return;
+  }
   if (args.M == 0) return;
   // Groups of rows hold rows of one expert; every expert may end with a group that is not full.
   const std::int64_t groups = args.M / abi::reference_rows + problem.E;
   const std::int64_t column_blocks = blocks_for(output_columns(problem), abi::reference_threads);
   const int blocks = narrow<int>(checked_mul(groups, column_blocks, "blocks of the reference"), "blocks of the reference");
-  launch(of(problem.dtype).reference_forward, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
+  launch(of(problem.dtype).reference_rows, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
 }
 
 Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
                                    double row_tolerance, CUstream stream) const {
   Comparison comparison;
   comparison.expert_error.resize(problem.E);
-  if (args.M == 0) return comparison;
+  const bool weights = problem.op == Op::dW;
+  if (args.M == 0 && !weights) return comparison;
 
-  DeviceBuffer defined(args.M);
+  DeviceBuffer defined(weights ? 0 : args.M);
   DeviceBuffer result(sizeof(abi::ComparisonWords) + sizeof(unsigned) * problem.E);
   defined.fill(0, stream);
   result.fill(0, stream);
   abi::ComparisonArgs compare_args = {};
   compare_args.shape = shape_of(problem);
   compare_args.gemm = args;
-  compare_args.columns = output_columns(problem);
+  compare_args.columns = weights ? problem.K : output_columns(problem);
   compare_args.reference = reinterpret_cast<const float*>(reference);
   compare_args.tolerance_squared = static_cast<float>(row_tolerance * row_tolerance);
   compare_args.defined = static_cast<unsigned char*>(defined.get());
   compare_args.result = static_cast<abi::ComparisonWords*>(result.get());
   compare_args.expert_error = reinterpret_cast<unsigned*>(compare_args.result + 1);
-  const int blocks = blocks_for(args.M, abi::compare_warps);
-  launch(of(problem.dtype).judge_defined, blocks, abi::compare_warps * 32, stream, compare_args);
-  launch(of(problem.dtype).judge_undefined, blocks, abi::compare_warps * 32, stream, compare_args);
+  const auto judge = [&](CUfunction function, std::int64_t rows) {
+    launch(function, blocks_for(rows, abi::compare_warps), abi::compare_warps * 32, stream, compare_args);
+  };
+  const TypedKernels& kernels = of(problem.dtype);
+  if (weights) {
+    judge(kernels.judge_weights, std::int64_t{problem.E} * problem.N);
+  } else {
+    judge(kernels.judge_defined, args.M);
+    judge(kernels.judge_undefined, args.M);
+  }
   driver().cuStreamSynchronize(stream);
 
   abi::ComparisonWords words;

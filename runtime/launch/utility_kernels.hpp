@@ -27,13 +27,14 @@ class UtilityKernels {
   /// runtime/reference/random.hpp computes the same bits. `target` is 16-byte aligned.
   void fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed, CUstream stream) const;
 
-  /// The reference: `reference` is (M, columns of y) float32, indexed like y. It shares no code with the measured kernels. Rows
-  /// that the problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had. Sets no status bits.
-  void reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, CUstream stream) const;
+  /// The reference: `reference` is (M, columns of y) float32, indexed like y; of dW (E, N, K). It shares no code with the
+  /// measured kernels. Rows that the problem does not define (past sum(m_sizes), bad slots with permute_y) keep what they had.
+  /// Sets no status bits.
+  void reference(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, CUstream stream) const;
 
-  /// Compares y (args.y, with its row stride) with the reference on the rows that the problem defines and waits for the result.
-  /// The other rows of the M must still hold the poison byte 0xff in every element, or they count as bad. A row is bad when its
-  /// row error is above `row_tolerance`.
+  /// Compares y (args.y, with its row stride; of dW args.w) with the reference on the rows that the problem defines and waits for
+  /// the result. The other rows of the M must still hold the poison byte 0xff in every element, or they count as bad. A row is
+  /// bad when its row error is above `row_tolerance`.
   Comparison compare(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference, double row_tolerance,
                      CUstream stream) const;
 
@@ -49,9 +50,11 @@ class UtilityKernels {
   /// The kernels of one dtype.
   struct TypedKernels {
     CUfunction fill_random;
-    CUfunction reference_forward;
+    CUfunction reference_rows;
+    CUfunction reference_weights;
     CUfunction judge_defined;
     CUfunction judge_undefined;
+    CUfunction judge_weights;
     CUfunction mma_ceiling;
   };
 

@@ -65,7 +65,7 @@ class Tensor {
   }
   void require_device(int device) const {
     if (tensor_->device.device_id != device) {
-      throw UsageError(fmt::format("{} is on device {}, x on {}", name_, tensor_->device.device_id, device));
+      throw UsageError(fmt::format("{} is on device {}, not {}", name_, tensor_->device.device_id, device));
     }
   }
   int device() const { return tensor_->device.device_id; }
@@ -103,8 +103,8 @@ class Tensor {
 struct Call {
   Problem problem;
   int device = 0;
-  std::optional<KernelConfigForward> config;
-  GroupedGemmForwardArgs args;
+  std::optional<KernelConfig> config;
+  GroupedGemmArgs args;
 };
 
 // The sizes of the structs as first published: what a caller must give at least, also once fields have been added.
@@ -127,13 +127,13 @@ Enum enum_of(const char* name, int value, Enum last) {
   return static_cast<Enum>(value);
 }
 
-KernelConfigForward convert(const moe_tune_config_forward& given) {
+KernelConfig convert(const moe_tune_config_forward& given) {
   if (given.struct_size < first_config_size) {
     throw UsageError(fmt::format("config->struct_size is {}, less than {}: set it to sizeof(moe_tune_config_forward)",
                                  given.struct_size, first_config_size));
   }
   const auto c = widened(given);
-  KernelConfigForward config;
+  KernelConfig config;
   config.family = enum_of("family", c.family, Family::sm90);
   config.BLOCK_M = c.BLOCK_M;
   config.BLOCK_N = c.BLOCK_N;
@@ -158,69 +158,101 @@ int dimension(const char* what, std::int64_t value) {
   return static_cast<int>(value);
 }
 
-Call convert(const moe_tune_forward_args* given) {
+/// The caller's arguments in today's size.
+template <class Args>
+Args checked_args(const Args* given, std::size_t first_size, const char* type) {
   if (given == nullptr) throw UsageError("args is NULL");
-  if (given->struct_size < first_args_size) {
-    throw UsageError(fmt::format("args->struct_size is {}, less than {}: set it to sizeof(moe_tune_forward_args)",
-                                 given->struct_size, first_args_size));
+  if (given->struct_size < first_size) {
+    throw UsageError(
+        fmt::format("args->struct_size is {}, less than {}: set it to sizeof({})", given->struct_size, first_size, type));
   }
-  const auto whole = widened(*given);
-  const moe_tune_forward_args* a = &whole;
-  if (a->gemm != MOE_TUNE_GATE_UP && a->gemm != MOE_TUNE_DOWN)
-    throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", a->gemm));
-  const Tensor x("x", a->x, 2);
-  const Tensor w("w", a->w, 3);
-  const Tensor y("y", a->y, 2);
-  const Tensor m_sizes("m_sizes", a->m_sizes, 1);
+  return widened(*given);
+}
 
+/// What the arguments of every operation say. `w` has the shape of the weights; `first` is the tensor whose dtype and device the
+/// others must have.
+template <class Args>
+Call common_call(const Args& a, const Tensor& w, const Tensor& first) {
+  if (a.gemm != MOE_TUNE_GATE_UP && a.gemm != MOE_TUNE_DOWN)
+    throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", a.gemm));
   Call call;
+  call.device = first.device();
+  call.problem.gemm = a.gemm == MOE_TUNE_GATE_UP ? Gemm::gate_up : Gemm::down;
+  call.problem.dtype = first.storage_type();
+  call.problem.E = dimension("E", w.size(0));
+  call.problem.N = dimension("N", w.size(1));
+  call.problem.K = dimension("K", w.size(2));
+  call.problem.top_k = a.top_k;
+  call.problem.permute_x = a.permute_x != 0;
+  call.problem.permute_y = a.permute_y != 0;
+  call.args.w_row_stride = w.stride(1);
+  call.args.w_expert_stride = w.stride(0);
+  call.args.max_sms = a.max_sms;
+  if (a.config != nullptr) call.config = convert(*a.config);
+  return call;
+}
+
+/// Takes m_sizes, gather_indices and the workspace of a valid problem with M rows.
+template <class Args>
+void take_routing(Call& call, const Args& a, std::int64_t M) {
+  const Problem& p = call.problem;
+  const Tensor m_sizes("m_sizes", a.m_sizes, 1);
+  m_sizes.require_shape({p.E});
+  m_sizes.require_device(call.device);
+  call.args.tokens = M / p.top_k;
+  call.args.m_sizes = m_sizes.data();
+  call.args.m_sizes_type = m_sizes.index_type();
+  if (p.permute_x || p.permute_y) {
+    const Tensor indices("gather_indices", a.gather_indices, 1);
+    indices.require_shape({M});
+    indices.require_device(call.device);
+    call.args.gather_indices = indices.data();
+    call.args.gather_indices_type = indices.index_type();
+  }
+  if (a.workspace != nullptr) {
+    const Tensor workspace("workspace", a.workspace, 1);
+    workspace.require_device(call.device);
+    call.args.workspace = workspace.data();
+    call.args.workspace_bytes = workspace.bytes();
+  }
+}
+
+/// Rows of a call, as its (M, ...) tensor says.
+std::int64_t rows_of(const char* name, const Tensor& tensor, const Problem& p) {
+  const std::int64_t M = tensor.size(0);
+  if (M % p.top_k != 0) throw UsageError(fmt::format("{} has {} rows, not a multiple of top_k = {}", name, M, p.top_k));
+  return M;
+}
+
+Call convert(const moe_tune_forward_args* given) {
+  const moe_tune_forward_args a = checked_args(given, first_args_size, "moe_tune_forward_args");
+  const Tensor x("x", a.x, 2);
+  const Tensor w("w", a.w, 3);
+  const Tensor y("y", a.y, 2);
+  Call call = common_call(a, w, x);
   Problem& p = call.problem;
-  p.gemm = a->gemm == MOE_TUNE_GATE_UP ? Gemm::gate_up : Gemm::down;
-  p.dtype = x.storage_type();
-  p.E = dimension("E", w.size(0));
-  p.N = dimension("N", w.size(1));
-  p.K = dimension("K", w.size(2));
-  p.top_k = a->top_k;
-  p.permute_x = a->permute_x != 0;
-  p.permute_y = a->permute_y != 0;
-  p.fuse_mul_post = a->fuse_mul_post != 0;
-  p.fuse_mul_pre = a->fuse_mul_pre != 0;
-  p.fuse_swiglu = a->fuse_swiglu != 0;
-  p.keep_pre_activation = a->pre_activation != nullptr;
+  p.fuse_mul_post = a.fuse_mul_post != 0;
+  p.fuse_mul_pre = a.fuse_mul_pre != 0;
+  p.fuse_swiglu = a.fuse_swiglu != 0;
+  p.keep_pre_activation = a.pre_activation != nullptr;
   validate(p);
   if (w.storage_type() != p.dtype || y.storage_type() != p.dtype) throw UsageError("x, w and y have different dtypes");
 
-  const std::int64_t M = y.size(0);
-  if (M % p.top_k != 0) throw UsageError(fmt::format("y has {} rows, not a multiple of top_k = {}", M, p.top_k));
+  const std::int64_t M = rows_of("y", y, p);
   const std::int64_t tokens = M / p.top_k;
   x.require_shape({p.permute_x ? tokens : M, p.K});
   y.require_shape({M, output_columns(p)});
-  m_sizes.require_shape({p.E});
-
-  GroupedGemmForwardArgs& args = call.args;
-  args.tokens = tokens;
+  for (const Tensor* tensor : {&w, &y}) tensor->require_device(call.device);
+  take_routing(call, a, M);
+  GroupedGemmArgs& args = call.args;
   args.x = x.data();
   args.w = w.data();
   args.y = y.data();
-  args.m_sizes = m_sizes.data();
-  args.m_sizes_type = m_sizes.index_type();
   args.x_row_stride = x.stride(0);
-  args.w_row_stride = w.stride(1);
-  args.w_expert_stride = w.stride(0);
   args.y_row_stride = y.stride(0);
-  args.max_sms = a->max_sms;
-  call.device = x.device();
-  for (const Tensor* tensor : {&w, &y, &m_sizes}) tensor->require_device(call.device);
-  if (p.permute_x || p.permute_y) {
-    const Tensor indices("gather_indices", a->gather_indices, 1);
-    indices.require_shape({M});
-    indices.require_device(call.device);
-    args.gather_indices = indices.data();
-    args.gather_indices_type = indices.index_type();
-  }
   if (p.fuse_mul_post || p.fuse_mul_pre) {
-    const bool flat = a->topk_weights != nullptr && a->topk_weights->ndim == 1;
-    const Tensor weights("topk_weights", a->topk_weights, flat ? 1 : 2);
+    const bool flat = a.topk_weights != nullptr && a.topk_weights->ndim == 1;
+    const Tensor weights("topk_weights", a.topk_weights, flat ? 1 : 2);
     if (flat) {
       weights.require_shape({M});
     } else {
@@ -235,27 +267,46 @@ Call convert(const moe_tune_forward_args* given) {
     }
   }
   if (p.keep_pre_activation) {
-    const Tensor kept("pre_activation", a->pre_activation, 2);
+    const Tensor kept("pre_activation", a.pre_activation, 2);
     if (kept.storage_type() != p.dtype) throw UsageError("pre_activation is not of x's dtype");
     kept.require_shape({M, p.N});
     kept.require_device(call.device);
     args.pre_activation = kept.data();
     args.pre_activation_row_stride = kept.stride(0);
   }
-  if (a->workspace != nullptr) {
-    const Tensor workspace("workspace", a->workspace, 1);
-    workspace.require_device(call.device);
-    args.workspace = workspace.data();
-    args.workspace_bytes = workspace.bytes();
+  return call;
+}
+
+Call convert_gradient(const moe_tune_backward_args* given, Op op) {
+  const moe_tune_backward_args a = checked_args(given, sizeof(moe_tune_backward_args), "moe_tune_backward_args");
+  const Tensor dy("dy", a.dy, 2);
+  const Tensor w = op == Op::dX ? Tensor("w", a.w, 3) : Tensor("dw", a.dw, 3);
+  const Tensor x = op == Op::dX ? Tensor("dx", a.dx, 2) : Tensor("x", a.x, 2);
+  Call call = common_call(a, w, dy);
+  Problem& p = call.problem;
+  p.op = op;
+  validate(p);
+  if (w.storage_type() != p.dtype || x.storage_type() != p.dtype) {
+    throw UsageError(op == Op::dX ? "dy, w and dx have different dtypes" : "dy, x and dw have different dtypes");
   }
-  if (a->config != nullptr) call.config = convert(*a->config);
+  const std::int64_t M = rows_of("dy", dy, p);
+  dy.require_shape({M, p.N});
+  x.require_shape({op == Op::dW && p.permute_x ? M / p.top_k : M, p.K});
+  for (const Tensor* tensor : {&w, &x}) tensor->require_device(call.device);
+  take_routing(call, a, M);
+  GroupedGemmArgs& args = call.args;
+  args.dy = dy.data();
+  (op == Op::dX ? args.dx : args.dw) = op == Op::dX ? x.data() : w.data();
+  (op == Op::dX ? args.w : args.x) = op == Op::dX ? w.data() : x.data();
+  args.x_row_stride = x.stride(0);
+  args.y_row_stride = dy.stride(0);
   return call;
 }
 
 /// The operations that calls have asked for so far.
 class Operations {
  public:
-  GroupedGemmForward& find(const Call& call) {
+  GroupedGemm& find(const Call& call) {
     const Key key{call.problem, call.device, call.config};
     {
       const std::shared_lock lock(mutex_);
@@ -264,14 +315,13 @@ class Operations {
     const std::unique_lock lock(mutex_);
     const auto found = operations_.find(key);
     if (found != operations_.end()) return found->second;
-    return operations_.emplace(key, GroupedGemmForward(Library::instance(), call.problem, call.device, call.config))
-        .first->second;
+    return operations_.emplace(key, GroupedGemm(Library::instance(), call.problem, call.device, call.config)).first->second;
   }
 
  private:
-  using Key = std::tuple<Problem, int, std::optional<KernelConfigForward>>;
+  using Key = std::tuple<Problem, int, std::optional<KernelConfig>>;
   std::shared_mutex mutex_;
-  std::map<Key, GroupedGemmForward> operations_;
+  std::map<Key, GroupedGemm> operations_;
 };
 
 Operations& operations() {
@@ -282,38 +332,48 @@ Operations& operations() {
 
 }  // namespace
 
-int moe_tune_grouped_gemm_forward(const moe_tune_forward_args* args, void* stream) {
-  return guarded([&] {
-    const Call call = convert(args);
-    operations().find(call).run(call.args, static_cast<CUstream_st*>(stream));
-  });
+namespace {
+
+void run(const Call& call, void* stream) { operations().find(call).run(call.args, static_cast<CUstream_st*>(stream)); }
+
+void prepare(const Call& call, const int64_t* tokens, size_t count) {
+  if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
+  operations().find(call).prepare({tokens, count}, call.args.w_row_stride);
 }
 
-int moe_tune_prepare_forward(const moe_tune_forward_args* args, const int64_t* tokens, size_t count) {
-  return guarded([&] {
-    if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
-    const Call call = convert(args);
-    operations().find(call).prepare({tokens, count}, call.args.w_row_stride);
-  });
+void workspace(const Call& call, int64_t tokens, size_t* bytes) {
+  if (bytes == nullptr) throw UsageError("bytes is NULL");
+  *bytes = operations().find(call).workspace_bytes(tokens);
 }
 
-int moe_tune_workspace_bytes_forward(const moe_tune_forward_args* args, int64_t tokens, size_t* bytes) {
-  return guarded([&] {
-    if (bytes == nullptr) throw UsageError("bytes is NULL");
-    *bytes = operations().find(convert(args)).workspace_bytes(tokens);
-  });
+void explain(const Call& call, int64_t tokens, char* text, size_t size) {
+  if (text == nullptr || size == 0) throw UsageError("text is NULL or of size 0");
+  const Selection selection = operations().find(call).selection(tokens);
+  const std::string line = fmt::format("{} ({})", to_string(selection.config), selection.reason);
+  const size_t length = std::min(line.size(), size - 1);
+  std::memcpy(text, line.data(), length);
+  text[length] = '\0';
 }
 
-int moe_tune_explain_forward(const moe_tune_forward_args* args, int64_t tokens, char* text, size_t size) {
-  return guarded([&] {
-    if (text == nullptr || size == 0) throw UsageError("text is NULL or of size 0");
-    const Selection selection = operations().find(convert(args)).selection(tokens);
-    const std::string line = fmt::format("{} ({})", to_string(selection.config), selection.reason);
-    const size_t length = std::min(line.size(), size - 1);
-    std::memcpy(text, line.data(), length);
-    text[length] = '\0';
-  });
-}
+}  // namespace
+
+#define MOE_TUNE_DEFINE_OPERATION(name, Args, call)                                        \
+  int moe_tune_grouped_gemm_##name(const Args* args, void* stream) {                       \
+    return guarded([&] { run(call, stream); });                                            \
+  }                                                                                        \
+  int moe_tune_prepare_##name(const Args* args, const int64_t* tokens, size_t count) {     \
+    return guarded([&] { prepare(call, tokens, count); });                                 \
+  }                                                                                        \
+  int moe_tune_workspace_bytes_##name(const Args* args, int64_t tokens, size_t* bytes) {   \
+    return guarded([&] { workspace(call, tokens, bytes); });                               \
+  }                                                                                        \
+  int moe_tune_explain_##name(const Args* args, int64_t tokens, char* text, size_t size) { \
+    return guarded([&] { explain(call, tokens, text, size); });                            \
+  }
+MOE_TUNE_DEFINE_OPERATION(forward, moe_tune_forward_args, convert(args))
+MOE_TUNE_DEFINE_OPERATION(backward_dX, moe_tune_backward_args, convert_gradient(args, Op::dX))
+MOE_TUNE_DEFINE_OPERATION(backward_dW, moe_tune_backward_args, convert_gradient(args, Op::dW))
+#undef MOE_TUNE_DEFINE_OPERATION
 
 int moe_tune_device_status(int device, uint32_t* bits, int clear) {
   return guarded([&] {

@@ -7,7 +7,7 @@
 #include "generator/support/log.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 #include "runtime/ops/library_state.hpp"
 #include "tuning_db/paths.hpp"
 

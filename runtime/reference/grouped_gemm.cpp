@@ -9,19 +9,24 @@
 #include <thread>
 #include <vector>
 
+#include "generator/rows_gemm.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/reference/half.hpp"
+#include "runtime/reference/parallel_for.hpp"
 #include "runtime/reference/routed_rows.hpp"
+#include "runtime/reference/unpack_row.hpp"
 
 namespace moe_tune {
 
 namespace {
 
 template <class Real>
-std::vector<Real> unpack_row(const void* base, std::int64_t row, std::int64_t row_bytes, int count, DType dtype) {
-  const auto* bits = reinterpret_cast<const std::uint16_t*>(static_cast<const char*>(base) + row * row_bytes);
+std::vector<Real> unpack_column(const char* base, int column, std::int64_t row_bytes, int count, DType dtype) {
   std::vector<Real> values(count);
-  std::transform(bits, bits + count, values.begin(), [dtype](std::uint16_t b) { return static_cast<Real>(to_float(b, dtype)); });
+  for (int row = 0; row < count; ++row) {
+    const auto* bits = reinterpret_cast<const std::uint16_t*>(base + row * row_bytes);
+    values[row] = static_cast<Real>(to_float(bits[column], dtype));
+  }
   return values;
 }
 
@@ -47,19 +52,6 @@ Real silu(Real gate) {
   return gate / (1 + std::exp(-gate));
 }
 
-/// Calls work(i) for every i in [0, count) on several threads. `work` does not throw.
-template <class Work>
-void parallel_for(int count, int threads, const Work& work) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  std::atomic<int> next = 0;
-  const auto worker = [&] {
-    for (int i = next++; i < count; i = next++) work(i);
-  };
-  std::vector<std::jthread> others;
-  for (int i = 1; i < std::min(threads, count); ++i) others.emplace_back(worker);
-  worker();
-}
-
 template <class Real>
 unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<Real> output, int threads) {
   validate(problem);
@@ -68,12 +60,13 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
     throw UsageError(fmt::format("the reference's output has {} elements; M = {} rows of {} columns were expected", output.size(),
                                  args.M, columns));
   }
+  const RowsGemm gemm = rows_gemm(problem);
   const ResolvedRows resolved = resolve_rows(problem, args);
   std::vector<std::vector<Real>> x(resolved.rows.size());
   parallel_for(static_cast<int>(x.size()), threads, [&](int i) {
     const int source = resolved.rows[i].source;
-    x[i] =
-        source < 0 ? std::vector<Real>(problem.K) : unpack_row<Real>(args.x, source, args.x_row_bytes, problem.K, problem.dtype);
+    x[i] = source < 0 ? std::vector<Real>(gemm.reduction)
+                      : unpack_row<Real>(args.x, source, args.x_row_bytes, gemm.reduction, problem.dtype);
   });
   // One column of the output per piece of work: each row of each expert's weight is unpacked once.
   parallel_for(columns, threads, [&](int column) {
@@ -86,8 +79,10 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
       if (row.expert != expert) {
         expert = row.expert;
         const char* weights = static_cast<const char*>(args.w) + expert * args.w_expert_bytes;
-        w = unpack_row<Real>(weights, column, args.w_row_bytes, problem.K, problem.dtype);
-        if (problem.fuse_swiglu) w_up = unpack_row<Real>(weights, columns + column, args.w_row_bytes, problem.K, problem.dtype);
+        w = gemm.weight_rows_are_k ? unpack_column<Real>(weights, column, args.w_row_bytes, gemm.reduction, problem.dtype)
+                                   : unpack_row<Real>(weights, column, args.w_row_bytes, gemm.reduction, problem.dtype);
+        if (problem.fuse_swiglu)
+          w_up = unpack_row<Real>(weights, columns + column, args.w_row_bytes, gemm.reduction, problem.dtype);
       }
       const bool scaled = problem.fuse_mul_pre || problem.fuse_mul_post;
       const Real weight = scaled ? routing_weight<Real>(problem, args, row.slot) : 1;
@@ -103,11 +98,11 @@ unsigned forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::
 
 }  // namespace
 
-unsigned reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<float> output, int threads) {
+unsigned reference_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<float> output, int threads) {
   return forward(problem, args, output, threads);
 }
 
-unsigned reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<double> output, int threads) {
+unsigned reference_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<double> output, int threads) {
   return forward(problem, args, output, threads);
 }
 

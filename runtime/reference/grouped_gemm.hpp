@@ -14,7 +14,7 @@ namespace moe_tune {
 /// sum(m_sizes), or with permute_y of a bad slot - are left alone; with permute_x a bad slot reads as zeros. The span's type is
 /// the type of the accumulation: float for comparing, double for judging. Runs on `threads` threads; 0: one per core. Throws
 /// UsageError for an invalid problem or an output of another size.
-unsigned reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<float> output, int threads = 0);
-unsigned reference_forward(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<double> output, int threads = 0);
+unsigned reference_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<float> output, int threads = 0);
+unsigned reference_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<double> output, int threads = 0);
 
 }  // namespace moe_tune

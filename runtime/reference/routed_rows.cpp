@@ -1,5 +1,7 @@
 #include "runtime/reference/routed_rows.hpp"
 
+#include "generator/rows_gemm.hpp"
+
 #include <algorithm>
 #include <cstdint>
 
@@ -12,15 +14,17 @@ std::int64_t integer_at(const void* values, bool is_64, std::int64_t i) {
 }
 
 RoutedRow resolve_row(const Problem& problem, const abi::GroupedGemmArgs& args, int expert, int row, unsigned& status) {
-  if (!problem.permute_x && !problem.permute_y) return {expert, row, row, -1};
+  const GatheredRows gathered = gathered_rows(problem);
+  const bool scatters = problem.op != Op::dW && rows_gemm(problem).scatters;
+  if (!gathered.any && !scatters) return {expert, row, row, -1};
   std::int64_t slot = integer_at(args.gather_indices, args.gather_indices_64, row);
   if (slot < 0 || slot >= args.M) {
     status |= abi::status_bad_gather_index;
     slot = -1;
   }
   const int valid_slot = static_cast<int>(slot);
-  if (problem.permute_y) return {expert, row, valid_slot, valid_slot};
-  return {expert, valid_slot < 0 ? -1 : valid_slot / problem.top_k, row, valid_slot};
+  if (scatters) return {expert, row, valid_slot, valid_slot};
+  return {expert, valid_slot < 0 ? -1 : valid_slot / gathered.slots_per_row, row, valid_slot};
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ class Bench {
 
   /// Compiles in parallel, each for the arch of its family on `device`; outcome i is that of configs[i], `on_compiled` is told of
   /// each as it is finished. Throws EnvironmentError for what is no candidate's fault.
-  virtual std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
+  virtual std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfig> configs,
                                               const DeviceDescription& device, const OnCompiled& on_compiled) = 0;
 
   /// Chooses the workload that verify and time run, on a GPU or on the emulated device: buffers are filled and the reference is
@@ -73,10 +73,10 @@ class Bench {
 
   /// Launches into a poisoned output and compares per row and per expert. Throws EnvironmentError for what is no candidate's
   /// fault, as time() does.
-  virtual VerifyOutcome verify(const KernelConfigForward& config) = 0;
+  virtual VerifyOutcome verify(const KernelConfig& config) = 0;
 
   /// `rounds` rounds of all `configs`, cold L2. Needs a GPU: the emulated device has no time.
-  virtual TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) = 0;
+  virtual TimeOutcome time(std::span<const KernelConfig> configs, int rounds) = 0;
 };
 
 }  // namespace moe_tune

@@ -25,37 +25,35 @@ constexpr std::size_t shapes_of_each_way = 3;
 
 using TileShape = std::tuple<Family, int, int, int, int, MmaM, Schedule>;
 
-TileShape tile_shape(const KernelConfigForward& c) {
-  return {c.family, c.BLOCK_M, c.BLOCK_N, c.warps, c.warps_m, c.mma_m, c.schedule};
-}
+TileShape tile_shape(const KernelConfig& c) { return {c.family, c.BLOCK_M, c.BLOCK_N, c.warps, c.warps_m, c.mma_m, c.schedule}; }
 
 /// Keeps the order in which configs were added, each once, and only those of the space that did not fail before.
 class Selection {
  public:
-  Selection(const Problem& problem, std::span<const KernelConfigForward> space, const History& history)
+  Selection(const Problem& problem, std::span<const KernelConfig> space, const History& history)
       : problem_(problem), allowed_(space.begin(), space.end()), history_(history) {}
 
-  bool add(const KernelConfigForward& config) {
+  bool add(const KernelConfig& config) {
     if (!allowed_.contains(config) || history_.failure(problem_, config) != nullptr || !taken_.insert(config).second)
       return false;
     configs_.push_back(config);
     return true;
   }
-  std::vector<KernelConfigForward> take() { return std::move(configs_); }
+  std::vector<KernelConfig> take() { return std::move(configs_); }
 
  private:
   const Problem& problem_;
-  std::set<KernelConfigForward> allowed_;
+  std::set<KernelConfig> allowed_;
   const History& history_;
-  std::set<KernelConfigForward> taken_;
-  std::vector<KernelConfigForward> configs_;
+  std::set<KernelConfig> taken_;
+  std::vector<KernelConfig> configs_;
 };
 
 void add_best(Selection& selection, const std::vector<RankedConfig>& ranking, int count) {
   std::map<TileShape, int> of_shape;
   std::map<std::pair<Family, Gather>, std::set<TileShape>> of_way;
   int added = 0;
-  const auto add = [&](const KernelConfigForward& config) {
+  const auto add = [&](const KernelConfig& config) {
     if (added == count || !selection.add(config)) return;
     ++added;
     ++of_shape[tile_shape(config)];
@@ -71,8 +69,8 @@ void add_best(Selection& selection, const std::vector<RankedConfig>& ranking, in
   }
 }
 
-void add_random(Selection& selection, std::span<const KernelConfigForward> space, int count, std::uint64_t seed) {
-  std::vector<KernelConfigForward> shuffled(space.begin(), space.end());
+void add_random(Selection& selection, std::span<const KernelConfig> space, int count, std::uint64_t seed) {
+  std::vector<KernelConfig> shuffled(space.begin(), space.end());
   std::mt19937_64 random(seed);
   std::shuffle(shuffled.begin(), shuffled.end(), random);
   int added = 0;
@@ -82,7 +80,7 @@ void add_random(Selection& selection, std::span<const KernelConfigForward> space
 }  // namespace
 
 Candidates choose_candidates(const TuneOptions& options, const Problem& problem, int tokens, std::span<const int> m_sizes,
-                             std::span<const KernelConfigForward> space, std::span<const KernelConfigForward> neighbours,
+                             std::span<const KernelConfig> space, std::span<const KernelConfig> neighbours,
                              const History& history) {
   Candidates candidates;
   candidates.ranking = rank(problem, space, m_sizes, options.target.device);
@@ -94,8 +92,8 @@ Candidates choose_candidates(const TuneOptions& options, const Problem& problem,
 
   Selection selection(problem, space, history);
   selection.add(candidates.default_config);
-  for (const KernelConfigForward& config : neighbours) selection.add(config);
-  for (const KernelConfigForward& config : history.seeds(problem)) selection.add(config);
+  for (const KernelConfig& config : neighbours) selection.add(config);
+  for (const KernelConfig& config : history.seeds(problem)) selection.add(config);
   if (whole) {
     for (const RankedConfig& ranked : candidates.ranking) selection.add(ranked.config);
   } else if (options.strategy == Strategy::random) {
@@ -109,7 +107,7 @@ Candidates choose_candidates(const TuneOptions& options, const Problem& problem,
   return candidates;
 }
 
-int resident_blocks(const KernelConfigForward& config, const Resources& resources, const DeviceDescription& device) {
+int resident_blocks(const KernelConfig& config, const Resources& resources, const DeviceDescription& device) {
   constexpr int register_unit = 256;
   constexpr int max_blocks = 32;
   const int registers_per_warp = (resources.regs * 32 + register_unit - 1) / register_unit * register_unit;

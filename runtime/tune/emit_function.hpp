@@ -11,13 +11,13 @@
 
 namespace moe_tune {
 
-/// From a problem and a config to source: emit_forward, or a test's that plants faults.
-using EmitFunction = std::function<std::string(const Problem&, const KernelConfigForward&)>;
+/// From a problem and a config to source: emit_kernel, or a test's that plants faults.
+using EmitFunction = std::function<std::string(const Problem&, const KernelConfig&)>;
 
-/// `emit`, or emit_forward when it is empty.
+/// `emit`, or emit_kernel when it is empty.
 inline EmitFunction emit_or_default(EmitFunction emit) {
   if (emit) return emit;
-  return [](const Problem& problem, const KernelConfigForward& config) { return emit_forward(problem, config); };
+  return [](const Problem& problem, const KernelConfig& config) { return emit_kernel(problem, config); };
 }
 
 }  // namespace moe_tune

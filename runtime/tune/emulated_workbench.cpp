@@ -46,15 +46,15 @@ void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {
   schedules_ = place.schedules;
 }
 
-const emulator::ForwardKernel& EmulatedWorkbench::kernel(const KernelConfigForward& config) {
+const emulator::GemmKernel& EmulatedWorkbench::kernel(const KernelConfig& config) {
   if (const auto found = kernels_.find(config); found != kernels_.end()) return found->second;
   const Problem& problem = case_->spec().problem;
   return kernels_.try_emplace(config, problem, config, emit_(problem, config)).first->second;
 }
 
-VerifyReply EmulatedWorkbench::verify(const KernelConfigForward& config, const OnLaunch& on_launch) {
+VerifyReply EmulatedWorkbench::verify(const KernelConfig& config, const OnLaunch& on_launch) {
   if (!case_) throw UsageError("no workload is set up: call set_up first");
-  const emulator::ForwardKernel& candidate = kernel(config);
+  const emulator::GemmKernel& candidate = kernel(config);
   Comparison worst;
   for (int schedule = 0; schedule < schedules_; ++schedule) {
     if (on_launch) on_launch(schedule);

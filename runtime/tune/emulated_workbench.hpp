@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "moe_tune/config.hpp"
-#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/emulator/gemm_kernel.hpp"
 #include "runtime/tune/emit_function.hpp"
 #include "runtime/tune/protocol.hpp"
 #include "runtime/tune/workload.hpp"
@@ -18,7 +18,7 @@ namespace moe_tune {
 /// Not thread-safe.
 class EmulatedWorkbench {
  public:
-  /// `emit` makes the source of candidates, emit_forward when empty. Throws EnvironmentError when there is no host compiler.
+  /// `emit` makes the source of candidates, emit_kernel when empty. Throws EnvironmentError when there is no host compiler.
   explicit EmulatedWorkbench(EmitFunction emit = {});
 
   /// Makes the tensors and computes the float32 reference. Those of the workload before are freed first. The rows that `workload`
@@ -30,15 +30,15 @@ class EmulatedWorkbench {
 
   /// Builds the kernel and runs it into a poisoned output under the schedules 0 to place.schedules - 1, until one goes wrong.
   /// Throws KernelFault with a report, UsageError when the kernel cannot be built.
-  VerifyReply verify(const KernelConfigForward& config, const OnLaunch& on_launch = {});
+  VerifyReply verify(const KernelConfig& config, const OnLaunch& on_launch = {});
 
  private:
-  const emulator::ForwardKernel& kernel(const KernelConfigForward& config);
+  const emulator::GemmKernel& kernel(const KernelConfig& config);
 
   EmitFunction emit_;
   int schedules_ = 0;
-  std::optional<emulator::ForwardCase> case_;
-  std::unordered_map<KernelConfigForward, emulator::ForwardKernel, ConfigHash> kernels_;  ///< of the problem of case_
+  std::optional<emulator::GemmCase> case_;
+  std::unordered_map<KernelConfig, emulator::GemmKernel, ConfigHash> kernels_;  ///< of the problem of case_
 };
 
 }  // namespace moe_tune

@@ -17,8 +17,9 @@ bool same_routing(const RoutingSpec& spec, const Routing& routing) {
 
 History::History(const TuneOptions& options) : target_(options.target), routing_(options.routing) {
   Replay replay = Journal::replay(journal_path(options.database));
-  const auto is_ours = [&](const auto& record, const KernelConfigForward& config) {
-    return record.env.key == target_.env.key && record.env.nvrtc == target_.env.nvrtc && record.gen == generators_.of(config);
+  const auto is_ours = [&](const auto& record, const KernelConfig& config) {
+    return record.env.key == target_.env.key && record.env.nvrtc == target_.env.nvrtc &&
+           record.gen == generators_.of(record.problem, config);
   };
   for (const Attempt& attempt : replay.attempts) {
     if (is_ours(attempt, attempt.config) && is_failure(attempt.status)) add_failure(attempt);
@@ -37,7 +38,7 @@ std::optional<Entry> History::decided(const Problem& problem, int tokens) const 
   const Source source = target_.live ? Source::tuned : Source::predicted;
   for (const Entry& entry : entries_) {
     if (entry.problem != problem || entry.tokens.measured != tokens || entry.source != source ||
-        entry.gen != generators_.of(entry.config) || entry.env.nvrtc != target_.env.nvrtc ||
+        entry.gen != generators_.of(problem, entry.config) || entry.env.nvrtc != target_.env.nvrtc ||
         !same_routing(routing_, entry.routing)) {
       continue;
     }
@@ -49,15 +50,15 @@ std::optional<Entry> History::decided(const Problem& problem, int tokens) const 
   return std::nullopt;
 }
 
-const Attempt* History::failure(const Problem& problem, const KernelConfigForward& config) const {
+const Attempt* History::failure(const Problem& problem, const KernelConfig& config) const {
   const auto found = failures_.find({problem, config});
   return found == failures_.end() ? nullptr : &found->second;
 }
 
 void History::add_failure(const Attempt& attempt) { failures_.insert_or_assign({attempt.problem, attempt.config}, attempt); }
 
-std::vector<KernelConfigForward> History::seeds(const Problem& problem) const {
-  std::vector<KernelConfigForward> configs;
+std::vector<KernelConfig> History::seeds(const Problem& problem) const {
+  std::vector<KernelConfig> configs;
   for (const Entry& entry : entries_) {
     if (entry.problem != problem) continue;
     configs.push_back(entry.config);

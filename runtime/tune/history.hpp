@@ -23,10 +23,10 @@ class History {
   std::optional<Entry> decided(const Problem& problem, int tokens) const;
 
   /// The attempt in which a candidate failed.
-  const Attempt* failure(const Problem& problem, const KernelConfigForward& config) const;
+  const Attempt* failure(const Problem& problem, const KernelConfig& config) const;
 
   /// Configs that the database holds for the problem on this device, whoever found them: seeds.
-  std::vector<KernelConfigForward> seeds(const Problem& problem) const;
+  std::vector<KernelConfig> seeds(const Problem& problem) const;
 
   void add_failure(const Attempt& attempt);
 
@@ -35,7 +35,7 @@ class History {
   Generators generators_;
   RoutingSpec routing_;
   std::vector<Completed> completed_;
-  std::map<std::pair<Problem, KernelConfigForward>, Attempt> failures_;
+  std::map<std::pair<Problem, KernelConfig>, Attempt> failures_;
   std::vector<Entry> entries_;  ///< of this device
 };
 

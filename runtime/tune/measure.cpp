@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "generator/rows_gemm.hpp"
 #include "generator/support/checked.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
@@ -33,6 +34,8 @@ struct Workbench::Buffers {
   DeviceBuffer x, w, y, reference, pre_activation, pre_activation_reference;
   DeviceBuffer m_sizes, gather_indices, topk_weights, flush, status, workspace, queue;
 
+  /// What launches write: Y, dX or dW.
+  DeviceBuffer& output() { return workload.problem.op == Op::dW ? w : y; }
   /// Launches follow one another: they share it.
   LaunchResources resources() const { return {workspace.get(), static_cast<unsigned*>(queue.get())}; }
 };
@@ -83,7 +86,9 @@ void Workbench::set_up(const Workload& workload) {
   };
   fill(b->x, 1.0f, 1);
   // Outputs of about unit size, as a layer's are.
-  fill(b->w, static_cast<float>(1 / std::sqrt(static_cast<double>(p.K))), 2);
+  const bool of_weights = p.op == Op::dW;
+  const double summed = of_weights ? static_cast<double>(rows) / p.E : rows_gemm(p).reduction;
+  fill(of_weights ? b->y : b->w, static_cast<float>(1 / std::sqrt(std::max(1.0, summed))), 2);
   if (p.fuse_mul_post || p.fuse_mul_pre) {
     b->topk_weights = upload<std::uint16_t>(routing_weights(static_cast<std::size_t>(rows), p.dtype));
   }
@@ -94,9 +99,9 @@ void Workbench::set_up(const Workload& workload) {
   b->pre_activation_reference.fill(poison, stream);
   buffers_ = std::move(b);
   const abi::GroupedGemmArgs args = arguments();
-  utility_->reference_forward(p, args, buffers_->reference.address(), stream);
+  utility_->reference(p, args, buffers_->reference.address(), stream);
   if (p.keep_pre_activation) {
-    utility_->reference_forward(pre_activation_problem(p), args, buffers_->pre_activation_reference.address(), stream);
+    utility_->reference(pre_activation_problem(p), args, buffers_->pre_activation_reference.address(), stream);
   }
   stream_->synchronize();
 }
@@ -115,7 +120,7 @@ abi::GroupedGemmArgs Workbench::arguments() const {
   args.topk_weights = b.topk_weights.get();
   args.status = static_cast<unsigned*>(b.status.get());
   args.w_expert_bytes = static_cast<std::int64_t>(p.N) * p.K * element;
-  args.x_row_bytes = narrow<int>(p.K * element, "bytes of a row of x");
+  args.x_row_bytes = narrow<int>(rows_gemm(p).reduction * element, "bytes of a row of x");  // of dW K
   args.w_row_bytes = narrow<int>(p.K * element, "bytes of a row of w");
   args.y_row_bytes = narrow<int>(output_columns(p) * element, "bytes of a row of y");
   args.pre_activation_row_bytes = narrow<int>(p.N * element, "bytes of a row of pre_activation");
@@ -130,7 +135,7 @@ const Workbench::Buffers& Workbench::buffers() const {
 
 const RoutedRows& Workbench::rows() const { return buffers().rows; }
 
-ForwardKernel& Workbench::kernel(const KernelConfigForward& config) {
+GemmKernel& Workbench::kernel(const KernelConfig& config) {
   const Problem& problem = buffers().workload.problem;
   if (const auto found = kernels_.find(config); found != kernels_.end()) return found->second;
   const CompiledKernel compiled =
@@ -138,13 +143,13 @@ ForwardKernel& Workbench::kernel(const KernelConfigForward& config) {
   return kernels_.try_emplace(config, problem, config, compiled, device_.sm_count).first->second;
 }
 
-Comparison Workbench::verify(const KernelConfigForward& config, const OnLaunch& on_launch) {
+Comparison Workbench::verify(const KernelConfig& config, const OnLaunch& on_launch) {
   const CurrentContext current(context_.get());
-  const ForwardKernel& candidate = kernel(config);
+  const GemmKernel& candidate = kernel(config);
   const abi::GroupedGemmArgs args = arguments();
   const CUstream stream = stream_->get();
   if (on_launch) on_launch(0);
-  buffers_->y.fill(poison, stream);
+  buffers_->output().fill(poison, stream);
   buffers_->pre_activation.fill(poison, stream);
   candidate.launch(args, buffers_->resources(), stream);
   stream_->synchronize();
@@ -156,20 +161,19 @@ Comparison Workbench::verify(const KernelConfigForward& config, const OnLaunch& 
                                                            buffers_->pre_activation_reference.address(), tolerance, stream));
 }
 
-int Workbench::resident_blocks(const KernelConfigForward& config) {
+int Workbench::resident_blocks(const KernelConfig& config) {
   const CurrentContext current(context_.get());
   return kernel(config).resident_blocks();
 }
 
-TimedRounds Workbench::time(std::span<const KernelConfigForward> configs, int rounds, std::uint64_t seed,
-                            const OnLaunch& on_launch) {
+TimedRounds Workbench::time(std::span<const KernelConfig> configs, int rounds, std::uint64_t seed, const OnLaunch& on_launch) {
   const CurrentContext current(context_.get());
   const abi::GroupedGemmArgs args = arguments();
   const CUstream stream = stream_->get();
   const DeviceBuffer& flush = buffers_->flush;
   StopWatch watch;
   const auto sample = [&](int index) {
-    const ForwardKernel& candidate = kernel(configs[static_cast<std::size_t>(index)]);
+    const GemmKernel& candidate = kernel(configs[static_cast<std::size_t>(index)]);
     if (on_launch) on_launch(index);
     // The read also keeps the GPU busy until the launch is queued: the watch sees the kernel, not the way to it. It leaves no
     // dirty lines behind, which the measured kernel would have to write back.

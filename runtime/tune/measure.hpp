@@ -13,7 +13,7 @@
 #include "moe_tune/config.hpp"
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/device.hpp"
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 #include "runtime/launch/utility_kernels.hpp"
 #include "runtime/tune/bench.hpp"
 #include "runtime/tune/clock_monitor.hpp"
@@ -26,7 +26,7 @@ namespace moe_tune {
 /// driver refuses something; after that the context may be unusable.
 class Workbench {
  public:
-  /// `emit` makes the source of candidates, emit_forward when empty. `cache` must outlive the object.
+  /// `emit` makes the source of candidates, emit_kernel when empty. `cache` must outlive the object.
   Workbench(int ordinal, CubinCache& cache, EmitFunction emit = {});
   ~Workbench();
   Workbench(const Workbench&) = delete;
@@ -39,13 +39,13 @@ class Workbench {
   using OnLaunch = std::function<void(int index)>;
 
   /// Compiles and loads the kernel, poisons y, launches once and compares with the reference.
-  Comparison verify(const KernelConfigForward& config, const OnLaunch& on_launch = {});
+  Comparison verify(const KernelConfig& config, const OnLaunch& on_launch = {});
 
   /// Blocks per SM of the loaded kernel.
-  int resident_blocks(const KernelConfigForward& config);
+  int resident_blocks(const KernelConfig& config);
 
   /// `rounds` good rounds of all configs in random order, the L2 evicted before each launch.
-  TimedRounds time(std::span<const KernelConfigForward> configs, int rounds, std::uint64_t seed, const OnLaunch& on_launch = {});
+  TimedRounds time(std::span<const KernelConfig> configs, int rounds, std::uint64_t seed, const OnLaunch& on_launch = {});
 
   /// Median time of a plain streaming read of `bytes` bytes (a multiple of 16, allocated for the call), microseconds: what a
   /// launch that must move as much can hope for.
@@ -59,7 +59,7 @@ class Workbench {
  private:
   struct Buffers;
 
-  ForwardKernel& kernel(const KernelConfigForward& config);
+  GemmKernel& kernel(const KernelConfig& config);
   abi::GroupedGemmArgs arguments() const;
   const Buffers& buffers() const;
 
@@ -70,7 +70,7 @@ class Workbench {
   std::unique_ptr<UtilityKernels> utility_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Buffers> buffers_;
-  std::unordered_map<KernelConfigForward, ForwardKernel, ConfigHash> kernels_;
+  std::unordered_map<KernelConfig, GemmKernel, ConfigHash> kernels_;
   ClockMonitor clocks_;
 };
 

@@ -13,9 +13,7 @@ constexpr std::array<std::string_view, 3> names = {"model", "exhaustive", "rando
 
 }  // namespace
 
-std::string_view to_string(Strategy strategy) {
-  return names[static_cast<std::size_t>(strategy)];
-}
+std::string_view to_string(Strategy strategy) { return names[static_cast<std::size_t>(strategy)]; }
 
 Strategy parse_strategy(std::string_view text) {
   for (std::size_t i = 0; i < names.size(); ++i) {

@@ -108,8 +108,8 @@ TunePlan make_plan(const TuneOptions& options) {
   std::int64_t host_rows = 0;
   std::int64_t weights_of_expert = 0;  // bytes
   for (const Problem& problem : options.problems) {
-    const std::vector<KernelConfigForward> space = config_space(problem, device);
-    std::set<KernelConfigForward> compiled;  // a config is compiled once for all token counts
+    const std::vector<KernelConfig> space = config_space(problem, device);
+    std::set<KernelConfig> compiled;  // a config is compiled once for all token counts
     plan.layer_weight_bytes += workload_bytes(problem, options.tokens.front(), device.l2_bytes).weights;
     for (std::size_t i = 0; i < options.tokens.size(); ++i) {
       PointPlan point;
@@ -121,7 +121,7 @@ TunePlan make_plan(const TuneOptions& options) {
       if (!point.done) {
         const RoutedRows rows = route(options.routing, point.tokens, problem.E, problem.top_k);
         const Candidates candidates = choose_candidates(options, problem, point.tokens, rows.m_sizes, space, {}, history);
-        for (const KernelConfigForward& config : candidates.configs) point.compile += compiled.insert(config).second ? 1 : 0;
+        for (const KernelConfig& config : candidates.configs) point.compile += compiled.insert(config).second ? 1 : 0;
         point.seconds = std::ceil(static_cast<double>(point.compile) / options.jobs) * seconds_per_compile;
         host_rows = std::max<std::int64_t>(host_rows, workload_rows(problem, point.tokens));
         const std::int64_t weights = std::int64_t{problem.N} * problem.K;

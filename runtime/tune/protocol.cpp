@@ -19,7 +19,7 @@ Json seed_json(std::uint64_t seed) { return static_cast<std::int64_t>(seed & INT
 
 std::uint64_t seed_from(const JsonView& view) { return static_cast<std::uint64_t>(view.integer<std::int64_t>(0)); }
 
-KernelConfigForward named_config(const JsonView& view) { return parse_config(view.string()); }
+KernelConfig named_config(const JsonView& view) { return parse_config(view.string()); }
 
 Json routing_spec_json(const RoutingSpec& spec) {
   return {
@@ -123,7 +123,7 @@ VerifyRequest verify_request_from(const JsonView& view) { return {named_config(v
 
 Json to_json(const TimeRequest& request) {
   Json names = Json::array();
-  for (const KernelConfigForward& config : request.configs) names.push_back(to_string(config));
+  for (const KernelConfig& config : request.configs) names.push_back(to_string(config));
   return {{"verb", "time"}, {"configs", names}, {"rounds", request.rounds}, {"seed", seed_json(request.seed)}};
 }
 

@@ -18,7 +18,7 @@ namespace moe_tune {
 
 struct CompileRequest {
   Problem problem;
-  KernelConfigForward config;
+  KernelConfig config;
   std::string arch;
 };
 
@@ -28,11 +28,11 @@ struct SetUpRequest {
 };
 
 struct VerifyRequest {
-  KernelConfigForward config;
+  KernelConfig config;
 };
 
 struct TimeRequest {
-  std::vector<KernelConfigForward> configs;
+  std::vector<KernelConfig> configs;
   int rounds = 0;
   std::uint64_t seed = 0;
 };

@@ -9,14 +9,14 @@
 namespace moe_tune {
 
 std::vector<PredictedConfig> predict_compiled(const Problem& problem,
-                                              std::span<const std::pair<KernelConfigForward, Resources>> compiled,
+                                              std::span<const std::pair<KernelConfig, Resources>> compiled,
                                               std::span<const int> m_sizes, const DeviceDescription& device) {
   std::vector<PredictedConfig> result;
   for (const auto& [config, resources] : compiled) {
     PredictedConfig predicted{config, resources, {}};
     predicted.resources.ctas_per_sm = resident_blocks(config, resources, device);
     if (predicted.resources.ctas_per_sm == 0) continue;
-    KernelConfigForward actual = config;
+    KernelConfig actual = config;
     actual.ctas_per_sm = std::min(config.ctas_per_sm, predicted.resources.ctas_per_sm);
     predicted.prediction = predict(problem, actual, m_sizes, device);
     result.push_back(predicted);
@@ -27,16 +27,16 @@ std::vector<PredictedConfig> predict_compiled(const Problem& problem,
 }
 
 std::optional<ModelQuality> judge_model(std::span<const RankedConfig> ranking,
-                                        std::span<const std::pair<KernelConfigForward, std::vector<double>>> measured,
-                                        const KernelConfigForward& best) {
+                                        std::span<const std::pair<KernelConfig, std::vector<double>>> measured,
+                                        const KernelConfig& best) {
   constexpr int first_choices = 5;
-  const std::map<KernelConfigForward, std::vector<double>> samples(measured.begin(), measured.end());
+  const std::map<KernelConfig, std::vector<double>> samples(measured.begin(), measured.end());
   const auto of_best = samples.find(best);
   if (of_best == samples.end()) return std::nullopt;
   ModelQuality quality;
   int seen = 0;
   for (std::size_t i = 0; i < ranking.size(); ++i) {
-    const KernelConfigForward& config = ranking[i].config;
+    const KernelConfig& config = ranking[i].config;
     if (config == best) quality.rank_of_best = static_cast<int>(i) + 1;
     const auto found = samples.find(config);
     if (found == samples.end() || seen == first_choices) continue;

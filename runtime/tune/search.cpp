@@ -13,7 +13,7 @@ constexpr std::size_t finalists = 3;  // besides the default
 constexpr int decision_batch = 15;    // rounds between two looks at the intervals
 constexpr int max_decision_rounds = 90;
 
-using Samples = std::map<KernelConfigForward, std::vector<double>>;
+using Samples = std::map<KernelConfig, std::vector<double>>;
 
 class Search {
  public:
@@ -29,14 +29,14 @@ class Search {
 
  private:
   bool out_of_time() const { return input_.deadline && std::chrono::steady_clock::now() >= *input_.deadline; }
-  bool is_default(const KernelConfigForward& config) const { return config == input_.default_config; }
+  bool is_default(const KernelConfig& config) const { return config == input_.default_config; }
 
   void tell(SearchEvent event) {
     if (is_failure(event.status)) ++outcome_.failed;
     if (callbacks_.on_event) callbacks_.on_event(event);
   }
 
-  bool verify(const KernelConfigForward& config) {
+  bool verify(const KernelConfig& config) {
     const VerifyOutcome result = bench_.verify(config);
     tell({config, result.status, result.message, 0, result.verification, std::nullopt});
     if (result.status != AttemptStatus::verified) return false;
@@ -46,7 +46,7 @@ class Search {
 
   void verify_all() {
     int done = 0;
-    for (const KernelConfigForward& config : input_.candidates) {
+    for (const KernelConfig& config : input_.candidates) {
       if (out_of_time() && !alive_.empty()) break;
       if (verify(config)) {
         alive_.push_back(config);
@@ -56,7 +56,7 @@ class Search {
     }
   }
 
-  void drop(const KernelConfigForward& config) { std::erase(alive_, config); }
+  void drop(const KernelConfig& config) { std::erase(alive_, config); }
 
   /// Rounds of all that are alive. A candidate that ends the worker is dropped and the rounds start again without it: those of
   /// before are incomplete.
@@ -64,7 +64,7 @@ class Search {
     while (!alive_.empty()) {
       const TimeOutcome result = bench_.time(alive_, rounds);
       if (result.culprit >= 0) {
-        const KernelConfigForward culprit = alive_[static_cast<std::size_t>(result.culprit)];
+        const KernelConfig culprit = alive_[static_cast<std::size_t>(result.culprit)];
         tell({culprit, result.status, result.message, rung_, std::nullopt, std::nullopt});
         drop(culprit);
         continue;
@@ -87,7 +87,7 @@ class Search {
     return {estimate.median, {estimate.ci95.lo, estimate.ci95.hi}, static_cast<int>(samples.size()), "cold", sm_mhz_, discarded};
   }
 
-  void tell_time(const KernelConfigForward& config, const Samples& samples, int discarded) {
+  void tell_time(const KernelConfig& config, const Samples& samples, int discarded) {
     tell({config, AttemptStatus::timed, "", rung_, std::nullopt, timing(samples.at(config), discarded)});
   }
 
@@ -99,7 +99,7 @@ class Search {
 
   std::size_t contenders() const {
     return static_cast<std::size_t>(
-        std::count_if(alive_.begin(), alive_.end(), [&](const KernelConfigForward& config) { return !is_default(config); }));
+        std::count_if(alive_.begin(), alive_.end(), [&](const KernelConfig& config) { return !is_default(config); }));
   }
 
   void halve() {
@@ -117,7 +117,7 @@ class Search {
 
   /// Drops all but `count` of those that are alive, and tells how fast they were; the default does not count and stays.
   void keep_fastest(const Samples& samples, std::size_t count) {
-    std::vector<std::pair<double, KernelConfigForward>> order;
+    std::vector<std::pair<double, KernelConfig>> order;
     for (const auto& [config, values] : samples) {
       if (!is_default(config)) order.emplace_back(median(values), config);
     }
@@ -128,7 +128,7 @@ class Search {
     }
   }
 
-  static KernelConfigForward fastest(const Samples& samples) {
+  static KernelConfig fastest(const Samples& samples) {
     return std::min_element(samples.begin(), samples.end(),
                             [](const auto& a, const auto& b) { return median(a.second) < median(b.second); })
         ->first;
@@ -136,7 +136,7 @@ class Search {
 
   /// Whether every other finalist is slower than the fastest one beyond doubt.
   static bool separated(const Samples& samples) {
-    const KernelConfigForward best = fastest(samples);
+    const KernelConfig best = fastest(samples);
     return std::all_of(samples.begin(), samples.end(), [&](const auto& other) {
       return other.first == best || estimate_ratio(other.second, samples.at(best)).ci95.lo > 1;
     });
@@ -164,7 +164,7 @@ class Search {
 
   void choose(Samples samples, int discarded) {
     while (!samples.empty()) {
-      const KernelConfigForward winner = beats_default(samples, fastest(samples)) ? fastest(samples) : *input_.default_config;
+      const KernelConfig winner = beats_default(samples, fastest(samples)) ? fastest(samples) : *input_.default_config;
       // Once more: a kernel with a race may have been right the first time by luck.
       if (!verify(winner)) {
         samples.erase(winner);
@@ -181,12 +181,12 @@ class Search {
     outcome_.stop = "none";
   }
 
-  bool beats_default(const Samples& samples, const KernelConfigForward& config) const {
+  bool beats_default(const Samples& samples, const KernelConfig& config) const {
     if (!input_.default_config || !samples.contains(*input_.default_config)) return true;
     return estimate_ratio(samples.at(*input_.default_config), samples.at(config)).ci95.lo > 1 + input_.min_gain;
   }
 
-  void describe_others(const Samples& samples, const KernelConfigForward& winner) {
+  void describe_others(const Samples& samples, const KernelConfig& winner) {
     if (input_.default_config && samples.contains(*input_.default_config)) {
       const std::vector<double>& baseline = samples.at(*input_.default_config);
       const Estimate speedup = estimate_ratio(baseline, samples.at(winner));
@@ -203,8 +203,8 @@ class Search {
   const SearchInput& input_;
   const SearchCallbacks& callbacks_;
   SearchOutcome outcome_;
-  std::vector<KernelConfigForward> alive_;
-  std::map<KernelConfigForward, VerifyOutcome> verified_;
+  std::vector<KernelConfig> alive_;
+  std::map<KernelConfig, VerifyOutcome> verified_;
   int rung_ = 0;
   int rounds_ = 0;
   int max_rounds_ = 0;

@@ -14,15 +14,15 @@ namespace moe_tune {
 
 struct SearchInput {
   Workload workload;
-  std::vector<KernelConfigForward> candidates;        ///< compiled
-  std::optional<KernelConfigForward> default_config;  ///< one of the candidates, unless it did not compile
+  std::vector<KernelConfig> candidates;        ///< compiled
+  std::optional<KernelConfig> default_config;  ///< one of the candidates, unless it did not compile
   double min_gain = 0.01;
   std::optional<std::chrono::steady_clock::time_point> deadline;  ///< then the best so far is taken
 };
 
 /// One thing that became known of one candidate.
 struct SearchEvent {
-  KernelConfigForward config;
+  KernelConfig config;
   AttemptStatus status = AttemptStatus::verified;
   std::string message;
   int rung = 0;
@@ -31,19 +31,19 @@ struct SearchEvent {
 };
 
 struct SearchOutcome {
-  std::optional<KernelConfigForward> winner;  ///< nothing when no candidate is right
-  Timing time;                                ///< of the winner, from the deciding rounds alone
-  std::optional<Baseline> baseline;           ///< unless the default failed
-  std::vector<Alternative> alternatives;      ///< other finalists, fastest first
-  Verification verify;                        ///< of the winner
-  int resident_blocks = 0;                    ///< of the winner
+  std::optional<KernelConfig> winner;     ///< nothing when no candidate is right
+  Timing time;                            ///< of the winner, from the deciding rounds alone
+  std::optional<Baseline> baseline;       ///< unless the default failed
+  std::vector<Alternative> alternatives;  ///< other finalists, fastest first
+  Verification verify;                    ///< of the winner
+  int resident_blocks = 0;                ///< of the winner
   std::string stop;  ///< "separated", "tied" (the most rounds did not separate them), "budget", "none" (no candidate is right)
   int verified = 0, measured = 0, failed = 0;
 
   /// Samples of every measured candidate in the rounds that they all took part in: what the model is judged by.
-  std::vector<std::pair<KernelConfigForward, std::vector<double>>> common_rounds;
+  std::vector<std::pair<KernelConfig, std::vector<double>>> common_rounds;
   /// The fastest finalist, whether or not it cleared the gain.
-  std::optional<KernelConfigForward> fastest;
+  std::optional<KernelConfig> fastest;
 };
 
 struct SearchCallbacks {

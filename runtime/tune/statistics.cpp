@@ -34,9 +34,7 @@ std::size_t confidence_rank(std::size_t n) {
 
 }  // namespace
 
-double median(std::span<const double> samples) {
-  return median_of_sorted(sorted(samples));
-}
+double median(std::span<const double> samples) { return median_of_sorted(sorted(samples)); }
 
 Estimate estimate_median(std::span<const double> samples) {
   const std::vector<double> s = sorted(samples);
@@ -50,8 +48,6 @@ Estimate estimate_ratio(std::span<const double> a, std::span<const double> b) {
   return estimate_median(ratios);
 }
 
-bool separate(const Interval& a, const Interval& b) {
-  return a.hi < b.lo || b.hi < a.lo;
-}
+bool separate(const Interval& a, const Interval& b) { return a.hi < b.lo || b.hi < a.lo; }
 
 }  // namespace moe_tune

@@ -2,7 +2,7 @@
 
 #include "generator/emit.hpp"
 #include "runtime/jit/compiler.hpp"
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 
 namespace moe_tune {
 
@@ -31,10 +31,14 @@ Target live_target(const DeviceInfo& info, const std::string& nvrtc, std::int64_
   return target;
 }
 
-GeneratorId current_generator(Family family) { return {std::string(generator_version()), source_hash(family), compile_flags()}; }
+GeneratorId current_generator(Op op, Family family) {
+  return {std::string(generator_version()), source_hash(family, op), compile_flags()};
+}
 
 Generators::Generators() {
-  for (std::size_t family = 0; family < ids_.size(); ++family) ids_[family] = current_generator(static_cast<Family>(family));
+  for (const Op op : {Op::forward, Op::dX, Op::dW}) {
+    for (const Family family : {Family::sm80, Family::sm90}) ids_[{op, family}] = current_generator(op, family);
+  }
 }
 
 }  // namespace moe_tune

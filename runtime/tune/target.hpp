@@ -1,9 +1,10 @@
 // What is tuned for: a GPU in this machine, or a named one that is not here.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "generator/device.hpp"
 #include "moe_tune/config.hpp"
@@ -26,19 +27,19 @@ Target named_target(const DeviceDescription& device, const std::string& nvrtc);
 /// A GPU of this machine; `free_bytes` of its memory can be allocated.
 Target live_target(const DeviceInfo& info, const std::string& nvrtc, std::int64_t free_bytes);
 
-/// The generator that emits kernels of `family` today.
-GeneratorId current_generator(Family family);
+/// The generator that emits kernels of `op` and `family` today.
+GeneratorId current_generator(Op op, Family family);
 
-/// The generators of today, by family.
+/// The generators of today.
 class Generators {
  public:
   Generators();
 
-  /// The one that emits kernels of this config.
-  const GeneratorId& of(const KernelConfigForward& config) const { return ids_[static_cast<std::size_t>(config.family)]; }
+  /// The one that emits kernels of this problem and config.
+  const GeneratorId& of(const Problem& problem, const KernelConfig& config) const { return ids_.at({problem.op, config.family}); }
 
  private:
-  std::array<GeneratorId, family_count> ids_;
+  std::map<std::pair<Op, Family>, GeneratorId> ids_;
 };
 
 }  // namespace moe_tune

@@ -55,7 +55,7 @@ class Run {
     compiled_.clear();
     emulated_.clear();
     set_up_tokens_ = 0;
-    std::map<int, KernelConfigForward> winners;
+    std::map<int, KernelConfig> winners;
     for (const PointPlan& point : points) {
       if (point.problem == problem) run_point(point, winners);
     }
@@ -64,7 +64,7 @@ class Run {
 
   /// Measures between neighbours that disagree, until they are within a factor of two. Each new point takes the middle of its gap
   /// from their ranges.
-  void bisect(const Problem& problem, std::map<int, KernelConfigForward>& winners) {
+  void bisect(const Problem& problem, std::map<int, KernelConfig>& winners) {
     for (auto left = winners.begin(); left != winners.end();) {
       const auto right = std::next(left);
       if (right == winners.end() || right->second == left->second || right->first <= 2 * left->first) {
@@ -83,7 +83,7 @@ class Run {
   }
 
   /// Whether the point was decided.
-  bool run_point(const PointPlan& point, std::map<int, KernelConfigForward>& winners) {
+  bool run_point(const PointPlan& point, std::map<int, KernelConfig>& winners) {
     const auto started = Clock::now();
     PointResult result;
     result.problem = point.problem;
@@ -113,7 +113,7 @@ class Run {
     return options_.time_budget > 0 ? std::min(expected, std::max(0.0, time_left())) : expected;
   }
 
-  void decide_point(const PointPlan& point, const std::map<int, KernelConfigForward>& winners, PointResult& result) {
+  void decide_point(const PointPlan& point, const std::map<int, KernelConfig>& winners, PointResult& result) {
     if (!options_.retune) {
       if (auto entry = history_.decided(point.problem, point.tokens)) {
         result.entry = std::move(entry);
@@ -149,10 +149,10 @@ class Run {
     deadline_ = Clock::now() + share_;
   }
 
-  void search_point(const PointPlan& point, const std::map<int, KernelConfigForward>& winners, PointResult& result) {
+  void search_point(const PointPlan& point, const std::map<int, KernelConfig>& winners, PointResult& result) {
     share_time();
     const RoutedRows rows = route(options_.routing, point.tokens, point.problem.E, point.problem.top_k);
-    std::vector<KernelConfigForward> neighbours;
+    std::vector<KernelConfig> neighbours;
     for (const auto& [tokens, config] : winners) neighbours.push_back(config);
     const Candidates candidates =
         choose_candidates(options_, point.problem, point.tokens, rows.m_sizes, space_, neighbours, history_);
@@ -172,7 +172,7 @@ class Run {
       result.message = failure_message(result);
       return;
     }
-    entry.gen = generators_.of(entry.config);
+    entry.gen = generators_.of(point.problem, entry.config);
     entry.search.space = point.space;
     entry.search.pruned = point.space - static_cast<int>(candidates.configs.size());
     entry.search.compiled = result.compiled;
@@ -188,11 +188,11 @@ class Run {
                        first_failure_.empty() ? "" : "; the first failure: ", first_failure_);
   }
 
-  Attempt attempt_of(const PointPlan& point, const KernelConfigForward& config, AttemptStatus status, std::string message) {
+  Attempt attempt_of(const PointPlan& point, const KernelConfig& config, AttemptStatus status, std::string message) {
     Attempt attempt;
     attempt.problem = point.problem;
     attempt.env = options_.target.env;
-    attempt.gen = generators_.of(config);
+    attempt.gen = generators_.of(point.problem, config);
     attempt.tokens = point.tokens;
     attempt.config = config;
     attempt.status = status;
@@ -209,13 +209,13 @@ class Run {
     recorder_.attempt(attempt);
   }
 
-  using Compiled = std::vector<std::pair<KernelConfigForward, Resources>>;
+  using Compiled = std::vector<std::pair<KernelConfig, Resources>>;
 
   /// Those of `configs` that compile without spilling; each is compiled once for all token counts.
-  Compiled compile(const PointPlan& point, const std::vector<KernelConfigForward>& configs, PointResult& result) {
+  Compiled compile(const PointPlan& point, const std::vector<KernelConfig>& configs, PointResult& result) {
     first_failure_.clear();
-    std::vector<KernelConfigForward> missing;
-    for (const KernelConfigForward& config : configs) {
+    std::vector<KernelConfig> missing;
+    for (const KernelConfig& config : configs) {
       if (!compiled_.contains(config)) missing.push_back(config);
     }
     // In batches, the most promising first: out of time, what is compiled is what there is. Half of the share is for measuring.
@@ -223,7 +223,7 @@ class Run {
     int done = 0;
     for (std::size_t begin = 0; begin < missing.size(); begin += batch) {
       if (deadline_ && !compiled_.empty() && Clock::now() >= *deadline_ - share_ / 2) break;
-      const std::span<const KernelConfigForward> part(missing.data() + begin, std::min(batch, missing.size() - begin));
+      const std::span<const KernelConfig> part(missing.data() + begin, std::min(batch, missing.size() - begin));
       bench_.compile(point.problem, part, options_.target.device, [&](std::size_t i, const CompileOutcome& outcome) {
         Attempt attempt = attempt_of(point, part[i], outcome.status, outcome.message);
         if (outcome.resources.regs > 0) attempt.resources = outcome.resources;
@@ -237,7 +237,7 @@ class Run {
       });
     }
     Compiled compiled;
-    for (const KernelConfigForward& config : configs) {
+    for (const KernelConfig& config : configs) {
       const auto found = compiled_.find(config);
       if (found != compiled_.end()) compiled.emplace_back(config, found->second);
     }
@@ -302,15 +302,14 @@ class Run {
   }
 
   /// The fastest, unless the default is as fast but for the minimal gain.
-  const PredictedConfig& best_predicted(std::span<const PredictedConfig> predicted,
-                                        const KernelConfigForward& default_config) const {
+  const PredictedConfig& best_predicted(std::span<const PredictedConfig> predicted, const KernelConfig& default_config) const {
     const PredictedConfig& fastest = predicted.front();
     const PredictedConfig* baseline = find_predicted(predicted, default_config);
     const double enough = fastest.prediction.total * (1 + options_.min_gain);
     return baseline != nullptr && baseline->prediction.total <= enough ? *baseline : fastest;
   }
 
-  static const PredictedConfig* find_predicted(std::span<const PredictedConfig> predicted, const KernelConfigForward& config) {
+  static const PredictedConfig* find_predicted(std::span<const PredictedConfig> predicted, const KernelConfig& config) {
     const auto found = std::find_if(predicted.begin(), predicted.end(),
                                     [&](const PredictedConfig& candidate) { return candidate.config == config; });
     return found == predicted.end() ? nullptr : &*found;
@@ -318,7 +317,7 @@ class Run {
 
   /// Runs a config on the emulated device, once for all token counts; nothing when it is wrong there. Where there is no emulated
   /// device, or no time for it, the verification says that it was not run.
-  std::optional<Verification> emulate(const PointPlan& point, const KernelConfigForward& config, PointResult& result) {
+  std::optional<Verification> emulate(const PointPlan& point, const KernelConfig& config, PointResult& result) {
     if (const auto found = emulated_.find(config); found != emulated_.end()) return found->second;
     if (!emulates_) return Verification{};
     if (deadline_ && Clock::now() >= *deadline_) return unverified(point, "its time was up");
@@ -362,7 +361,7 @@ class Run {
     set_up_tokens_ = tokens;
   }
 
-  static void describe_prediction(std::span<const PredictedConfig> predicted, const KernelConfigForward& default_config,
+  static void describe_prediction(std::span<const PredictedConfig> predicted, const KernelConfig& default_config,
                                   const PredictedConfig& winner, Entry& entry) {
     constexpr std::size_t alternatives = 3;
     if (const PredictedConfig* baseline = find_predicted(predicted, default_config)) {
@@ -402,15 +401,15 @@ class Run {
   Generators generators_;
   TuneResult result_;
   Clock::time_point start_ = Clock::now();
-  std::vector<KernelConfigForward> space_;                ///< of the problem at hand
-  std::map<KernelConfigForward, Resources> compiled_;     ///< of the problem at hand, failures left out
-  std::map<KernelConfigForward, Verification> emulated_;  ///< configs of the problem at hand that were right
-  bool emulates_ = true;                                  ///< until the emulated device turns out not to work here
-  int set_up_tokens_ = 0;                                 ///< of the problem at hand, on the emulated device; 0: none
-  std::string first_failure_;                             ///< at the point at hand
-  Clock::duration share_{};                               ///< of the time budget, for the point at hand
-  std::optional<Clock::time_point> deadline_;             ///< of the point at hand; none without a budget
-  int extra_points_ = 0;                                  ///< that bisecting added
+  std::vector<KernelConfig> space_;                ///< of the problem at hand
+  std::map<KernelConfig, Resources> compiled_;     ///< of the problem at hand, failures left out
+  std::map<KernelConfig, Verification> emulated_;  ///< configs of the problem at hand that were right
+  bool emulates_ = true;                           ///< until the emulated device turns out not to work here
+  int set_up_tokens_ = 0;                          ///< of the problem at hand, on the emulated device; 0: none
+  std::string first_failure_;                      ///< at the point at hand
+  Clock::duration share_{};                        ///< of the time budget, for the point at hand
+  std::optional<Clock::time_point> deadline_;      ///< of the point at hand; none without a budget
+  int extra_points_ = 0;                           ///< that bisecting added
   double seconds_planned_left_ = 0, seconds_planned_done_ = 0, seconds_spent_ = 0;
 };
 

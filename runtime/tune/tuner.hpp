@@ -71,12 +71,12 @@ class TuneObserver {
 
 /// Runs `plan`. Every attempt is journalled and every decided point published at once, so that a run that is killed resumes where
 /// it was. Candidates that crash, hang, spill or are wrong are never picked and never tried again with the same generator and
-/// compiler. A journal or database that can no longer be written costs a warning and TuneResult::unpublished, not the run; a workload
-/// that cannot be set up on a GPU costs its point. Without a live target `bench` has the emulated device to verify on; where that
-/// does not work (no host compiler), one warning says so and predictions are published unverified, as one is, with a warning,
-/// whose workload cannot be set up there or whose time is up. Throws UsageError when the
-/// plan was refused or the database is no database, EnvironmentError when the journal or the database cannot be read,
-/// or, before anything is run, when decisions could not be published (Store::ensure_publishable).
+/// compiler. A journal or database that can no longer be written costs a warning and TuneResult::unpublished, not the run; a
+/// workload that cannot be set up on a GPU costs its point. Without a live target `bench` has the emulated device to verify on;
+/// where that does not work (no host compiler), one warning says so and predictions are published unverified, as one is, with a
+/// warning, whose workload cannot be set up there or whose time is up. Throws UsageError when the plan was refused or the
+/// database is no database, EnvironmentError when the journal or the database cannot be read, or, before anything is run, when
+/// decisions could not be published (Store::ensure_publishable).
 TuneResult tune(const TuneOptions& options, const TunePlan& plan, Bench& bench, TuneObserver& observer);
 
 }  // namespace moe_tune

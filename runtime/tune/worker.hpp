@@ -9,7 +9,7 @@ namespace moe_tune {
 inline constexpr int worker_fd = 3;
 
 struct WorkerHooks {
-  EmitFunction emit;  ///< empty: emit_forward
+  EmitFunction emit;  ///< empty: emit_kernel
 };
 
 /// Serves requests (docs/TUNING.md, "Workers") from `fd` until the parent closes it; the process's exit code: 0, or 2 when `fd`

@@ -56,7 +56,7 @@ WorkerBench::WorkerBench(WorkerBenchOptions options) : options_(std::move(option
   }
 }
 
-std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::span<const KernelConfigForward> configs,
+std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::span<const KernelConfig> configs,
                                                  const DeviceDescription& device, const OnCompiled& on_compiled) {
   std::vector<CompileOutcome> outcomes(configs.size());
   std::vector<WorkerProcess*> workers;
@@ -69,7 +69,7 @@ std::vector<CompileOutcome> WorkerBench::compile(const Problem& problem, std::sp
     for (std::size_t i = 0; i < workers.size() && next < configs.size(); ++i) {
       if (workers[i]->busy()) continue;
       task[i] = next++;
-      const KernelConfigForward& config = configs[task[i]];
+      const KernelConfig& config = configs[task[i]];
       workers[i]->send(to_json(CompileRequest{problem, config, arch_for(config.family, device)}), limits);
     }
     wait_for_workers(workers, options_.cancel);
@@ -139,7 +139,7 @@ AttemptStatus WorkerBench::failure(const WorkerAnswer& answer) {
   return AttemptStatus::crashed;
 }
 
-VerifyOutcome WorkerBench::verify(const KernelConfigForward& config) {
+VerifyOutcome WorkerBench::verify(const KernelConfig& config) {
   const WorkerAnswer answer = launch(to_json(VerifyRequest{config}));
   VerifyOutcome outcome;
   if (answer.kind != WorkerAnswer::Kind::reply) {
@@ -164,7 +164,7 @@ VerifyOutcome WorkerBench::verify(const KernelConfigForward& config) {
   return outcome;
 }
 
-TimeOutcome WorkerBench::time(std::span<const KernelConfigForward> configs, int rounds) {
+TimeOutcome WorkerBench::time(std::span<const KernelConfig> configs, int rounds) {
   const TimeRequest request{{configs.begin(), configs.end()}, rounds, options_.seed + ++time_calls_};
   const WorkerAnswer answer = launch(to_json(request));
   TimeOutcome outcome;

@@ -33,11 +33,11 @@ class WorkerBench final : public Bench {
  public:
   explicit WorkerBench(WorkerBenchOptions options);
 
-  std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfigForward> configs,
+  std::vector<CompileOutcome> compile(const Problem& problem, std::span<const KernelConfig> configs,
                                       const DeviceDescription& device, const OnCompiled& on_compiled) override;
   void set_up(const Workload& workload) override;
-  VerifyOutcome verify(const KernelConfigForward& config) override;
-  TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override;
+  VerifyOutcome verify(const KernelConfig& config) override;
+  TimeOutcome time(std::span<const KernelConfig> configs, int rounds) override;
 
  private:
   void ensure_set_up();

@@ -1,7 +1,8 @@
 #include "runtime/tune/workload.hpp"
 
+#include "generator/rows_gemm.hpp"
 #include "generator/support/checked.hpp"
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 
 namespace moe_tune {
 
@@ -12,19 +13,24 @@ int workload_rows(const Problem& problem, int tokens) {
 WorkloadBytes workload_bytes(const Problem& p, int tokens, std::int64_t l2_bytes) {
   const std::int64_t rows = workload_rows(p, tokens);
   const std::int64_t element = element_bytes(p.dtype);
-  const std::int64_t products = checked_mul(rows, p.N, "elements of y");
-  const std::int64_t outputs = p.fuse_swiglu ? products / 2 : products;
+  const GatheredRows gathered = gathered_rows(p);
+  const RowsGemm gemm = rows_gemm(p);
+  const bool of_weights = p.op == Op::dW;
+  const std::int64_t weights = checked_mul(checked_mul(p.E, p.N, "elements of w"), p.K, "elements of w");
+  const std::int64_t x_rows = of_weights ? (p.permute_x ? tokens : rows) : gathered.any ? rows / gathered.slots_per_row : rows;
+  const std::int64_t products = checked_mul(rows, gemm.columns, "elements of y");
+  const std::int64_t y = p.fuse_swiglu ? products / 2 : products;
   WorkloadBytes bytes;
-  bytes.weights = checked_mul(checked_mul(checked_mul(p.E, p.N, "elements of w"), p.K, "elements of w"), element, "bytes of w");
-  bytes.x = checked_mul(checked_mul(p.permute_x ? tokens : rows, p.K, "elements of x"), element, "bytes of x");
-  bytes.y = checked_mul(outputs, element, "bytes of y");
-  bytes.reference = checked_mul(outputs, sizeof(float), "bytes of the reference");
+  bytes.weights = checked_mul(weights, element, "bytes of w");
+  bytes.x = checked_mul(checked_mul(x_rows, gemm.reduction, "elements of x"), element, "bytes of x");
+  bytes.y = checked_mul(y, element, "bytes of y");
+  bytes.reference = checked_mul(of_weights ? weights : y, sizeof(float), "bytes of the reference");
   if (p.keep_pre_activation) {
     bytes.pre_activation = checked_mul(products, element, "bytes of pre_activation");
     bytes.pre_activation_reference = checked_mul(products, sizeof(float), "bytes of the reference");
   }
-  if (p.permute_x) {
-    bytes.workspace = checked_mul(checked_mul(rows, p.K, "elements of workspace"), element, "bytes of workspace");
+  if (gathered.any) {
+    bytes.workspace = checked_mul(checked_mul(rows, gathered.length, "elements of workspace"), element, "bytes of workspace");
     bytes.workspace += most_copied_bytes(rows);
   }
   const bool scaled = p.fuse_mul_post || p.fuse_mul_pre;

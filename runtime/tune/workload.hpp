@@ -30,13 +30,13 @@ struct Place {
 
 /// Device bytes of every buffer that measuring a workload needs.
 struct WorkloadBytes {
-  std::int64_t weights = 0;                   ///< E * N * K elements
-  std::int64_t x = 0;                         ///< (T, K) with permute_x, else (M, K)
-  std::int64_t y = 0;                         ///< (M, columns of y)
-  std::int64_t reference = 0;                 ///< the same in float32
+  std::int64_t weights = 0;                   ///< E * N * K elements: W or dW
+  std::int64_t x = 0;                         ///< rows of X; of dX those of dY
+  std::int64_t y = 0;                         ///< rows of Y, dX or, of dW, dY
+  std::int64_t reference = 0;                 ///< what is written (Y, dX or dW) in float32
   std::int64_t pre_activation = 0;            ///< (M, N) when it is kept
   std::int64_t pre_activation_reference = 0;  ///< the same in float32
-  std::int64_t workspace = 0;                 ///< (M, K) with permute_x, and flags: where a kernel may copy rows
+  std::int64_t workspace = 0;                 ///< where a kernel may copy the rows that it gathers, and flags
   std::int64_t routing = 0;                   ///< m_sizes, gather_indices, topk_weights
   std::int64_t flush = 0;                     ///< read before every sample to evict the L2
 

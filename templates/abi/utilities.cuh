@@ -10,24 +10,36 @@ namespace moe_tune::abi {
 inline constexpr int fill_threads = 256;
 inline constexpr int fill_values = 8;  // that a thread stores at once
 inline constexpr int reference_threads = 128;
-inline constexpr int reference_rows = 8;  // of one expert per block
+inline constexpr int reference_rows = 8;  // of one expert per block: of y, or of its dW
 inline constexpr int compare_warps = 8;   // rows per block
 inline constexpr int stream_threads = 256;
 inline constexpr int stream_blocks_per_sm = 4;
 inline constexpr int mma_threads = 256;
 inline constexpr int mma_per_iteration = 32;  // per warp
 
-/// The half of a forward problem that a measured kernel has compiled in. Utility kernels are compiled once for all problems.
-struct ForwardShape {
+/// The half of a problem that a measured kernel has compiled in (schedule/rows_problem.cuh). Utility kernels are compiled once
+/// for all problems.
+struct RowsShape {
   int E;
   int N;
   int K;
-  int top_k;
-  int permute_x;
-  int permute_y;
+  int weight_rows_are_k;
+  int slots_per_row;
+  int gather_rows;
+  int scatter_rows;
   int fuse_mul_post;
   int fuse_mul_pre;
   int fuse_swiglu;
+};
+
+/// The same of a gradient of weights (schedule/weights_problem.cuh).
+struct WeightsShape {
+  int E;
+  int N;
+  int K;
+  int slots_per_row;
+  int gather_x;
+  int gather_y;
 };
 
 /// What a comparison finds. Errors are squares of non-negative floats as bits, which order like the floats; NaN is kept as
@@ -40,12 +52,12 @@ struct ComparisonWords {
 };
 
 struct ComparisonArgs {
-  ForwardShape shape;
+  RowsShape shape;
   GroupedGemmArgs gemm;
-  int columns;              // of y and the reference
-  const float* reference;   // (M, columns), indexed like y
+  int columns;              // of y (of dW) and the reference
+  const float* reference;   // (M, columns), indexed like y; of dW (E N, columns)
   float tolerance_squared;  // a row with a larger squared error is bad
-  unsigned char* defined;   // (M), zeroed: the rows of y that the problem defines
+  unsigned char* defined;   // (M), zeroed: the rows of y that the problem defines; not of dW
   ComparisonWords* result;  // zeroed
   unsigned* expert_error;   // (E), zeroed
 };

@@ -8,7 +8,7 @@
 #include "mainloop/ring.cuh"
 #include "ptx/shared.cuh"
 #include "schedule/expert_tiles.cuh"
-#include "schedule/forward_problem.cuh"
+#include "schedule/rows_problem.cuh"
 #include "schedule/slots.cuh"
 
 namespace moe_tune {
@@ -19,7 +19,7 @@ template <class Problem, class Config>
 class RowTables {
  public:
   static constexpr bool scales = Problem::fuse_mul_post || Problem::fuse_mul_pre;
-  static constexpr bool needed = Problem::permute_y || scales;
+  static constexpr bool needed = Problem::scatter_rows || scales;
 
  private:
   using Barriers = RingBarriers<2>;

@@ -19,35 +19,17 @@ struct CompareRows {
     const int expert = expert_of_row(args.shape, args.gemm, row);
     const int stored = expert < 0 ? -1 : output_row(args.shape, args.gemm, row);
     if (stored < 0) return;
-    float difference = 0.0f;  // sums of squares over the row
-    float reference = 0.0f;
-    float largest = 0.0f;
-    const u16* y = row_of_y(args, stored);
-    for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
-      const float expected = ptx::load_constant(args.reference + static_cast<i64>(stored) * args.columns + column);
-      const float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
-      difference += error * error;
-      reference += expected * expected;
-      if (error * error > largest) largest = error * error;
-    }
-    MOE_UNROLL
-    for (u32 mask = 16; mask > 0; mask /= 2) {
-      difference += ptx::shuffle_xor(difference, mask);
-      reference += ptx::shuffle_xor(reference, mask);
-      const float other = ptx::shuffle_xor(largest, mask);
-      if (other > largest) largest = other;
-    }
-    if (ptx::lane_index() != 0) return;
-    ptx::store(args.defined + stored, static_cast<unsigned char>(1));
-    // A NaN anywhere is a NaN in the difference, which makes both errors infinite; so does any error against an all-zero row.
-    const bool exact = difference == 0.0f;
-    const u32 row_error = exact ? 0u : error_bits(difference / reference);
-    const bool finite = row_error != infinity;
-    const u32 element_error = exact ? 0u : finite ? error_bits(largest * static_cast<float>(args.columns) / reference) : infinity;
-    ptx::atomic_max(&args.result->row_error, row_error);
-    ptx::atomic_max(&args.result->element_error, element_error);
-    ptx::atomic_max(args.expert_error + expert, row_error);
-    if (row_error > ptx::float_bits(args.tolerance_squared)) count_bad_row(args, stored);
+    if (ptx::lane_index() == 0) ptx::store(args.defined + stored, static_cast<unsigned char>(1));
+    judge(args, row_of_y(args, stored), stored, expert);
+  }
+
+  /// Of dW: every row of every expert is defined.
+  static MOE_DEVICE void judge_weights(const abi::ComparisonArgs& args) {
+    const int row = this_row();
+    const int expert = row / args.shape.N;
+    if (expert >= args.shape.E) return;
+    const char* weight = static_cast<const char*>(args.gemm.w) + expert * args.gemm.w_expert_bytes;
+    judge(args, reinterpret_cast<const u16*>(row_address(weight, row % args.shape.N, args.gemm.w_row_bytes)), row, expert);
   }
 
   static MOE_DEVICE void judge_undefined(const abi::ComparisonArgs& args) {
@@ -71,6 +53,37 @@ struct CompareRows {
 
   static MOE_DEVICE int this_row() {
     return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32);
+  }
+
+  /// Compares a row of the output with row `row` of the reference.
+  static MOE_DEVICE void judge(const abi::ComparisonArgs& args, const u16* y, int row, int expert) {
+    float difference = 0.0f;  // sums of squares over the row
+    float reference = 0.0f;
+    float largest = 0.0f;
+    for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
+      const float expected = ptx::load_constant(args.reference + static_cast<i64>(row) * args.columns + column);
+      const float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
+      difference += error * error;
+      reference += expected * expected;
+      if (error * error > largest) largest = error * error;
+    }
+    MOE_UNROLL
+    for (u32 mask = 16; mask > 0; mask /= 2) {
+      difference += ptx::shuffle_xor(difference, mask);
+      reference += ptx::shuffle_xor(reference, mask);
+      const float other = ptx::shuffle_xor(largest, mask);
+      if (other > largest) largest = other;
+    }
+    if (ptx::lane_index() != 0) return;
+    // A NaN anywhere is a NaN in the difference, which makes both errors infinite; so does any error against an all-zero row.
+    const bool exact = difference == 0.0f;
+    const u32 row_error = exact ? 0u : error_bits(difference / reference);
+    const bool finite = row_error != infinity;
+    const u32 element_error = exact ? 0u : finite ? error_bits(largest * static_cast<float>(args.columns) / reference) : infinity;
+    ptx::atomic_max(&args.result->row_error, row_error);
+    ptx::atomic_max(&args.result->element_error, element_error);
+    ptx::atomic_max(args.expert_error + expert, row_error);
+    if (row_error > ptx::float_bits(args.tolerance_squared)) count_bad_row(args, row);
   }
 
   static MOE_DEVICE const u16* row_of_y(const abi::ComparisonArgs& args, int row) {

@@ -28,7 +28,7 @@ MOE_DEVICE i64 expert_size(const abi::GroupedGemmArgs& args, int expert) {
 }
 
 /// Group `group` of the rows when every expert's rows are cut into groups of `group_rows`.
-MOE_DEVICE ExpertRows find_group(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, i64 group, int group_rows) {
+MOE_DEVICE ExpertRows find_group(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args, i64 group, int group_rows) {
   i64 start = 0;
   for (int expert = 0; expert < shape.E; ++expert) {
     i64 end = start + expert_size(args, expert);
@@ -42,8 +42,17 @@ MOE_DEVICE ExpertRows find_group(const abi::ForwardShape& shape, const abi::Grou
   return {-1, 0, 0};
 }
 
+/// All rows of an expert.
+MOE_DEVICE ExpertRows rows_of_expert(const abi::GroupedGemmArgs& args, int expert) {
+  i64 start = 0;
+  for (int before = 0; before < expert; ++before) start += expert_size(args, before);
+  if (start > args.M) start = args.M;
+  const i64 size = expert_size(args, expert);
+  return {expert, static_cast<int>(start), static_cast<int>(size < args.M - start ? size : args.M - start)};
+}
+
 /// The expert of a row below M; -1 past the last expert's rows.
-MOE_DEVICE int expert_of_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
+MOE_DEVICE int expert_of_row(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args, int row) {
   return find_group(shape, args, row, 1).expert;
 }
 
@@ -55,8 +64,8 @@ MOE_DEVICE int slot_of_row(const abi::GroupedGemmArgs& args, int row) {
 }
 
 /// The row of y where a row in expert order is stored; -1 for none.
-MOE_DEVICE int output_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
-  return shape.permute_y ? slot_of_row(args, row) : row;
+MOE_DEVICE int output_row(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args, int row) {
+  return shape.scatter_rows ? slot_of_row(args, row) : row;
 }
 
 }  // namespace moe_tune

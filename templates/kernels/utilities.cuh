@@ -5,7 +5,8 @@
 #include "kernels/compare_rows.cuh"
 #include "kernels/fill_random.cuh"
 #include "kernels/mma_ceiling.cuh"
-#include "kernels/reference_forward.cuh"
+#include "kernels/reference_rows.cuh"
+#include "kernels/reference_weights.cuh"
 #include "kernels/stream_read.cuh"
 
 #define MOE_FOR_EACH_DTYPE(X) X(bf16) X(fp16)
@@ -16,9 +17,18 @@
     moe_tune::FillRandom<moe_tune::DType::type>::run(target, count, scale, seed);                                    \
   }                                                                                                                  \
   MOE_KERNEL(moe_tune::abi::reference_threads, 4)                                                                    \
-  moe_tune_reference_forward_##type(const MOE_GRID_CONSTANT moe_tune::abi::ForwardShape shape,                       \
+  moe_tune_reference_rows_##type(const MOE_GRID_CONSTANT moe_tune::abi::RowsShape shape,                             \
+                                 const MOE_GRID_CONSTANT moe_tune::abi::GroupedGemmArgs args, float* reference) {    \
+    moe_tune::ReferenceRows<moe_tune::DType::type>::run(shape, args, reference);                                     \
+  }                                                                                                                  \
+  MOE_KERNEL(moe_tune::abi::reference_threads, 4)                                                                    \
+  moe_tune_reference_weights_##type(const MOE_GRID_CONSTANT moe_tune::abi::WeightsShape shape,                       \
                                     const MOE_GRID_CONSTANT moe_tune::abi::GroupedGemmArgs args, float* reference) { \
-    moe_tune::ReferenceForward<moe_tune::DType::type>::run(shape, args, reference);                                  \
+    moe_tune::ReferenceWeights<moe_tune::DType::type>::run(shape, args, reference);                                  \
+  }                                                                                                                  \
+  MOE_KERNEL(moe_tune::abi::compare_warps * 32, 4)                                                                   \
+  moe_tune_judge_weights_##type(const MOE_GRID_CONSTANT moe_tune::abi::ComparisonArgs args) {                        \
+    moe_tune::CompareRows<moe_tune::DType::type>::judge_weights(args);                                               \
   }                                                                                                                  \
   MOE_KERNEL(moe_tune::abi::compare_warps * 32, 4)                                                                   \
   moe_tune_judge_defined_##type(const MOE_GRID_CONSTANT moe_tune::abi::ComparisonArgs args) {                        \

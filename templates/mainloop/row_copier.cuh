@@ -9,7 +9,7 @@
 // The workspace: the rows, and `copied`: the counter, then a flag for each piece; all 0 before the launch.
 #pragma once
 
-#include "abi/forward_sm90.cuh"
+#include "abi/rows_sm90.cuh"
 #include "mainloop/ring.cuh"
 #include "ptx/atomics.cuh"
 #include "ptx/bulk_copy.cuh"
@@ -17,7 +17,7 @@
 #include "ptx/shared.cuh"
 #include "ptx/sync.cuh"
 #include "schedule/expert_tiles.cuh"
-#include "schedule/forward_problem.cuh"
+#include "schedule/rows_problem.cuh"
 #include "schedule/slots.cuh"
 
 namespace moe_tune {
@@ -47,7 +47,7 @@ class RowCopier {
   }
 
   /// Copies pieces until all rows up to ahead_rows after `row` are taken.
-  MOE_DEVICE void copy_past(const abi::ForwardSm90Args& args, int row) {
+  MOE_DEVICE void copy_past(const abi::RowsSm90Args& args, int row) {
     const int limit = row < rows_ - ahead_rows ? row + ahead_rows : rows_;
     while (static_cast<int>(peek(args)) * piece_rows < limit) {
       const int first = next_piece(args) * piece_rows;
@@ -60,19 +60,19 @@ class RowCopier {
   MOE_DEVICE u32 slot_address(u32 slot) const { return base_ + slot * row_bytes; }
   MOE_DEVICE u32 landed(u32 slot) const { return base_ + slots * row_bytes + slot * 8; }
 
-  static MOE_DEVICE u32 peek(const abi::ForwardSm90Args& args) {
+  static MOE_DEVICE u32 peek(const abi::RowsSm90Args& args) {
     u32 piece = 0;
     if (ptx::lane_index() == 0) piece = ptx::load_relaxed_gpu(args.copied);
     return static_cast<u32>(ptx::shuffle(static_cast<int>(piece), 0));
   }
 
-  static MOE_DEVICE int next_piece(const abi::ForwardSm90Args& args) {
+  static MOE_DEVICE int next_piece(const abi::RowsSm90Args& args) {
     u32 piece = 0;
     if (ptx::lane_index() == 0) piece = ptx::atomic_add_relaxed_gpu(args.copied, 1);
     return ptx::shuffle(static_cast<int>(piece), 0);
   }
 
-  MOE_DEVICE void copy(const abi::ForwardSm90Args& args, int first, int rows) {
+  MOE_DEVICE void copy(const abi::RowsSm90Args& args, int first, int rows) {
     const int lane = static_cast<int>(ptx::lane_index());
     const int indices = lane < rows ? load_slot(args.gemm, first + lane) : -1;
     char* target = static_cast<char*>(args.rows) + static_cast<i64>(first) * row_bytes;
@@ -107,7 +107,7 @@ class RowCopier {
       ptx::warp_barrier();
       if (ptx::lane_index() == 0) ptx::mbarrier_arrive(landed(slot));
     } else if (ptx::lane_index() == 0) {
-      const char* x = static_cast<const char*>(args.x) + static_cast<i64>(routed / Problem::top_k) * args.x_row_bytes;
+      const char* x = static_cast<const char*>(args.x) + static_cast<i64>(routed / Problem::slots_per_row) * args.x_row_bytes;
       ptx::mbarrier_arrive_expect_tx(landed(slot), row_bytes);
       ptx::bulk_load(slot_address(slot), x, row_bytes, landed(slot));
     }
@@ -135,7 +135,7 @@ class RowsReady {
 
   /// Waits for what the boxes of the next tile read, which is more than its rows, and passes it on. By a warp; `rows`: of all
   /// experts.
-  MOE_DEVICE void announce(const abi::ForwardSm90Args& args, const Tile& tile, int rows) {
+  MOE_DEVICE void announce(const abi::RowsSm90Args& args, const Tile& tile, int rows) {
     const int end = tile.row + (tile.rows + abi::copied_piece_rows - 1) / abi::copied_piece_rows * abi::copied_piece_rows;
     const int last = ((end < rows ? end : rows) - 1) / abi::copied_piece_rows;
     for (int piece = tile.row / abi::copied_piece_rows + static_cast<int>(ptx::lane_index()); piece <= last; piece += 32) {

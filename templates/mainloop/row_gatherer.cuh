@@ -21,7 +21,7 @@
 #include "ptx/shared.cuh"
 #include "ptx/sync.cuh"
 #include "schedule/expert_tiles.cuh"
-#include "schedule/forward_problem.cuh"
+#include "schedule/rows_problem.cuh"
 #include "schedule/slots.cuh"
 
 namespace moe_tune {
@@ -90,7 +90,7 @@ class RowGatherer {
       tokens[i] = -1;
       if (row >= part.count || part.first + row >= tile.rows) continue;
       const int slot = load_slot(args, tile.row + part.first + row);
-      if (slot >= 0) tokens[i] = slot / Problem::top_k;
+      if (slot >= 0) tokens[i] = slot / Problem::slots_per_row;
     }
   }
 

@@ -15,7 +15,8 @@
 //
 // The columns of B are handed to the MMA in a permuted order: in each group of 32 columns the n8 tile j is made of the columns
 // 8 t + 2 j + {0, 1}, t = 0..3. ldmatrix takes any row addresses, so this is free, and it leaves each lane with 8 consecutive
-// columns of the output: one 16-byte store, no shuffles, no staging in shared memory.
+// columns of the output: one 16-byte store, no shuffles, no staging in shared memory. Where the rows of B run along K, ldmatrix
+// transposes, columns keep their order, and lanes exchange them before they store (epilogue/row_chunks.cuh).
 #pragma once
 
 #include "mainloop/swizzle.cuh"
@@ -76,12 +77,12 @@ struct Accumulators {
   }
 };
 
-/// How the threads of a block share the copy of a [ROWS][BLOCK_K] operand tile: thread t moves chunk t % chunks_per_row of the
+/// How the threads of a block share the copy of a [Rows][Width] operand tile: thread t moves chunk t % chunks_per_row of the
 /// rows t / chunks_per_row + i * row_step.
-template <class Config, int Rows, RowPattern Pattern>
+template <class Config, int Rows, int Width, RowPattern Pattern>
 struct TileCopy {
-  using Layout = Swizzle<Config::block_k, Pattern>;
-  static constexpr int chunks_per_row = Config::block_k / 8;
+  using Layout = Swizzle<Width, Pattern>;
+  static constexpr int chunks_per_row = Width / 8;
   static constexpr int row_step = Config::threads / chunks_per_row;
   static constexpr int iterations = (Rows + row_step - 1) / row_step;
   static_assert((row_step & (row_step - 1)) == 0);
@@ -98,13 +99,55 @@ struct TileCopy {
   static MOE_DEVICE u32 first_offset() { return Layout::offset(static_cast<u32>(row(0)), static_cast<u32>(chunk())); }
 };
 
-/// The consumer's half: fragments from one stage, and the MMAs on them.
-template <class Config, DType Type>
+/// An operand whose rows run along K lies in a stage as slabs of BLOCK_K rows of 32 of the tile's columns, one slab below the
+/// other.
+template <int BlockK>
+struct Slabs {
+  static constexpr int width = 32;
+  using Layout = Swizzle<width, RowPattern::consecutive>;
+
+  static MOE_DEVICE constexpr u32 offset(u32 column, u32 row) {
+    return Layout::offset(column / width * BlockK + row, column % width / 8);
+  }
+
+  /// Four matrices of 16 rows and 16 columns of MMA step `k_step`, `columns` (a multiple of 16, known to the compiler) further
+  /// than `address`. Where that is an odd multiple, `address` is that of a slab's first 16 columns.
+  static MOE_DEVICE void load(u32 (&fragment)[4], u32 address, int columns, int k_step) {
+    // The key of a row has bits 1 and 2 of it: 16 rows further it is the same.
+    const u32 rows = static_cast<u32>(columns / width * BlockK + k_step * 16) * Layout::row_bytes;
+    ptx::ldmatrix_x4_transposed(fragment, (address + rows) ^ static_cast<u32>(columns % width * 2));
+  }
+};
+
+/// TileCopy of slabs with `Columns` columns. A thread's iterations share few rows, the same for every number of columns.
+template <class Config, int Columns, class Slab = Slabs<Config::block_k>,
+          class Base = TileCopy<Config, Config::block_k*(Columns / Slab::width), Slab::width, RowPattern::consecutive>>
+struct SlabCopy : Base {
+  static constexpr int k_rows = Base::row_step < Config::block_k ? Config::block_k / Base::row_step : 1;
+  static constexpr int slabs_at_once = Base::row_step > Config::block_k ? Base::row_step / Config::block_k : 1;
+  static_assert(Columns % Slab::width == 0);
+
+  /// Of iteration i: the row of the k-block, one of k_rows, and the column, both beyond iteration 0's.
+  static MOE_DEVICE constexpr int k_row(int i) { return i % k_rows * Base::row_step; }
+  static MOE_DEVICE constexpr int column(int i) { return i / k_rows * slabs_at_once * Slab::width; }
+  static MOE_DEVICE int first_k_row() { return Base::row(0) % Config::block_k; }
+  static MOE_DEVICE int first_column() { return Base::row(0) / Config::block_k * Slab::width + Base::chunk() * 8; }
+};
+
+/// The consumer's half: fragments from one stage, and the MMAs on them. An operand lies in the stage as rows or columns of
+/// BLOCK_K, or as slabs where its rows run along K.
+template <class Config, DType Type, bool ARowsAreK, bool BRowsAreK>
 class Sm80Multiply {
   using ALayout = Swizzle<Config::block_k, RowPattern::consecutive>;
   using BLayout = Swizzle<Config::block_k, RowPattern::spread>;
+  using Slab = Slabs<Config::block_k>;
+  static_assert(!ARowsAreK || Config::warps_m == 1 || Config::warps_m % 2 == 0,
+                "16 rows lie in the same half of a slab for all of a warp's tiles, or it has all rows");
 
  public:
+  static constexpr DType type = Type;
+  static constexpr bool columns_in_order = BRowsAreK;
+
   struct Fragments {
     u32 a[Config::m_frags][4];
     u32 b[Config::n_groups][2][4];  // two n8 tiles each: {tile 2p k-low, 2p k-high, 2p + 1 k-low, 2p + 1 k-high}
@@ -114,8 +157,12 @@ class Sm80Multiply {
     const u32 lane = ptx::lane_index();
     const u32 matrix = lane / 8;
     const u32 r = lane % 8;
-    a_offset_ = ALayout::offset(static_cast<u32>(warp_m()) * 16 + r + (matrix & 1u) * 8, matrix >> 1);
-    b_offset_ = Config::a_stage_bytes + BLayout::offset(warp_column() + (r >> 1) * 8 + (matrix >> 1) * 2 + (r & 1u), matrix & 1u);
+    const u32 warp_row = static_cast<u32>(warp_m()) * 16;
+    a_offset_ = ARowsAreK ? Slab::offset(warp_row + (matrix & 1u) * 8, r + (matrix >> 1) * 8)
+                          : ALayout::offset(warp_row + r + (matrix & 1u) * 8, matrix >> 1);
+    b_offset_ = Config::a_stage_bytes +
+                (BRowsAreK ? Slab::offset(warp_column() + (matrix >> 1) * 8, r + (matrix & 1u) * 8)
+                           : BLayout::offset(warp_column() + (r >> 1) * 8 + (matrix >> 1) * 2 + (r & 1u), matrix & 1u));
   }
 
   /// Where in the tile a row of this warp lies. Warps take 16 rows in turn, so that a tail tile leaves each about as many.
@@ -126,15 +173,8 @@ class Sm80Multiply {
 
   /// The fragments of one MMA step.
   MOE_DEVICE void load(Fragments& fragments, u32 stage_address, int k_step) const {
-    // Stages are 1024-byte aligned, so the XOR may follow the addition.
-    const u32 a = (stage_address + a_offset_) ^ static_cast<u32>(k_step * 32);
-    const u32 b = (stage_address + b_offset_) ^ static_cast<u32>(k_step * 32);
-    MOE_UNROLL
-    for (int m = 0; m < Config::m_frags; ++m) ptx::ldmatrix_x4(fragments.a[m], a + m * Config::warps_m * 16 * ALayout::row_bytes);
-    MOE_UNROLL
-    for (int i = 0; i < 2 * Config::n_groups; ++i) {
-      ptx::ldmatrix_x4(fragments.b[i / 2][i % 2], b + (i / 2 * 32 + i % 2 * 4) * BLayout::row_bytes);
-    }
+    load_a(fragments, stage_address + a_offset_, k_step);
+    load_b(fragments, stage_address + b_offset_, k_step);
   }
 
   /// The products of all 16-row tiles (Full), or of those but the last that have some of rows_left().
@@ -148,6 +188,31 @@ class Sm80Multiply {
 
  private:
   static MOE_DEVICE int warp_m() { return static_cast<int>(ptx::thread_index()) / 32 / Config::warps_n; }
+
+  // Stages are 1024-byte aligned, so the XOR of a k_step may follow the addition.
+  static MOE_DEVICE void load_a(Fragments& fragments, u32 a, int k_step) {
+    MOE_UNROLL
+    for (int m = 0; m < Config::m_frags; ++m) {
+      const int rows = m * Config::warps_m * 16;
+      if constexpr (ARowsAreK) {
+        Slab::load(fragments.a[m], a, rows, k_step);
+      } else {
+        ptx::ldmatrix_x4(fragments.a[m], (a ^ static_cast<u32>(k_step * 32)) + static_cast<u32>(rows) * ALayout::row_bytes);
+      }
+    }
+  }
+
+  static MOE_DEVICE void load_b(Fragments& fragments, u32 b, int k_step) {
+    MOE_UNROLL
+    for (int i = 0; i < 2 * Config::n_groups; ++i) {
+      if constexpr (BRowsAreK) {
+        Slab::load(fragments.b[i / 2][i % 2], b, i * 16, k_step);
+      } else {
+        const u32 columns = static_cast<u32>(i / 2 * 32 + i % 2 * 4) * BLayout::row_bytes;
+        ptx::ldmatrix_x4(fragments.b[i / 2][i % 2], (b ^ static_cast<u32>(k_step * 32)) + columns);
+      }
+    }
+  }
 
   MOE_DEVICE void multiply_rows(Accumulators<Config>& acc, const Fragments& f, int m) const {
     MOE_UNROLL
@@ -165,11 +230,8 @@ class Sm80Multiply {
 
 /// The pipeline of one block over all its tiles. Producer: copy<Part, Parts>(stage_address) issues that part of the copies of its
 /// next k-block; advance() moves on to the k-block after it, also when there is none left.
-template <class Config, DType Type, int K, class Producer>
+template <class Config, class Multiply, class Producer>
 class Sm80Pipeline {
-  using Multiply = Sm80Multiply<Config, Type>;
-  static constexpr int k_blocks = Config::k_blocks(K);
-
  public:
   /// Fills the ring and reads the first fragments; `ring` is its shared address. Every thread of the block calls it.
   MOE_DEVICE Sm80Pipeline(u32 ring, Producer& producer)
@@ -183,20 +245,21 @@ class Sm80Pipeline {
     multiply_.load(fragments_[0], stage_, 0);
   }
 
-  /// The products of the block's next tile, of which the first `rows` rows exist. Every thread of the block calls it.
-  MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows) {
+  /// The products of the block's next tile, of which the first `rows` rows exist: the next `k_blocks` k-blocks, or none. Every
+  /// thread of the block calls it.
+  MOE_DEVICE void run_tile(Accumulators<Config>& acc, int rows, int k_blocks) {
     acc.clear();
     // The same for all warps of the block: they meet in the loop. As a vote, or the compiler spills registers of large tiles.
     if (ptx::warp_any(rows > (Config::m_frags - 1) * Config::warps_m * 16)) {
-      run<true>(acc, rows);
+      run<true>(acc, rows, k_blocks);
     } else {
-      run<false>(acc, Multiply::rows_left(rows));
+      run<false>(acc, Multiply::rows_left(rows), k_blocks);
     }
   }
 
  private:
   template <bool Full>
-  MOE_DEVICE void run(Accumulators<Config>& acc, int rows_left) {
+  MOE_DEVICE void run(Accumulators<Config>& acc, int rows_left, int k_blocks) {
     MOE_NO_UNROLL
     for (int k_block = 0; k_block < k_blocks; ++k_block) steps<Full, 0>(acc, rows_left);
   }

@@ -1,10 +1,9 @@
 // The compile-time half of a forward kernel of the sm90 family: generator/include/moe_tune/config.hpp says what the fields mean.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
-// A stage of the ring holds a k-block of both operands, weights first. Each is made of column blocks of 64 elements, 128 bytes
-// wide with the 128-byte swizzle, one below the other:
-//
-//     [weights, k 0-63][weights, k 64-127] ... [tokens, k 0-63][tokens, k 64-127] ...
+// A stage of the ring holds a k-block of both operands, weights first. Each is made of lines of 64 elements with the 128-byte
+// swizzle: a box of TMA is some lines below each other. Lines run along K, or along the operand's other side where that is how it
+// lies in global memory (mainloop/sm90_operand.cuh).
 #pragma once
 
 #include "ptx/base.cuh"
@@ -58,9 +57,8 @@ struct Sm90Config {
   static constexpr int k_slices = BlockK / sm90_k;
   /// Of a reduction of length k.
   static MOE_DEVICE constexpr int k_blocks(int k) { return (k + BlockK - 1) / BlockK; }
-  static constexpr u32 w_slice_bytes = BlockN * sm90_row_bytes;
   static constexpr u32 x_slice_bytes = BlockM * sm90_row_bytes;
-  static constexpr u32 x_offset = k_slices * w_slice_bytes;
+  static constexpr u32 x_offset = k_slices * BlockN * sm90_row_bytes;  // behind the weights
   static constexpr u32 stage_bytes = x_offset + k_slices * x_slice_bytes;
 
   static_assert(BlockK % sm90_k == 0 && BlockM % 16 == 0 && BlockN % 64 == 0);

@@ -6,11 +6,10 @@
 #pragma once
 
 #include "mainloop/ring.cuh"
-#include "mainloop/sm90_config.cuh"
+#include "mainloop/sm90_operand.cuh"
 #include "ptx/cluster.cuh"
 #include "ptx/fence.cuh"
 #include "ptx/sync.cuh"
-#include "ptx/wgmma.cuh"
 
 namespace moe_tune {
 
@@ -20,28 +19,27 @@ struct Sm90Accumulators {
   float v[Config::m_blocks][Config::mma_n / 2];
 };
 
-/// `WrittenByThreads`: part of a stage is not copied by TMA.
-template <class Config, DType Type, int K, bool SwiGlu, bool WrittenByThreads>
+/// Operands: RowsOperands or WeightOperands. `WrittenByThreads`: part of a stage is not copied by TMA.
+template <class Operands, class Config, bool WrittenByThreads>
 class Sm90Multiply {
   using Barriers = RingBarriers<Config::stages>;
   using Accumulators = Sm90Accumulators<Config>;
+  using A = typename Operands::A;
+  using B = typename Operands::B;
 
  public:
-  static constexpr u32 k_blocks = Config::k_blocks(K);
-
   MOE_DEVICE Sm90Multiply(u32 stages, Barriers barriers, u32 consumer) : barriers_(barriers) {
     const u32 part = Config::ping_pong ? 0 : consumer;
-    constexpr u32 blocks = SwiGlu && Config::swapped ? Config::m_blocks / 2 : Config::m_blocks;
-    const u32 offset = part * blocks * block_bytes;
-    a_ = stages + (Config::swapped ? 0 : Config::x_offset) + offset;
-    b_ = stages + (Config::swapped ? Config::x_offset : 0);
+    constexpr int blocks = Operands::pairs ? Config::m_blocks / 2 : Config::m_blocks;
+    a_ = stages + Operands::a_offset + part * A::block_offset(blocks);
+    b_ = stages + Operands::b_offset;
   }
 
-  /// Computes a tile's products with the first MBlocks of the consumer's blocks and N rows of the other operand; the other
-  /// accumulators are 0. `issued` is called when all products are on their way, before they are done. With SwiGLU and weights on
-  /// the M side the first half of the blocks are gate rows, the others the up rows that belong to them.
+  /// Computes the products of a tile of `k_blocks` with the first MBlocks of the consumer's blocks and N rows of the other
+  /// operand; the other accumulators are 0. `issued` is called when all products are on their way, before they are done. With
+  /// SwiGLU and weights on the M side the first half of the blocks are gate rows, the others the up rows that belong to them.
   template <int MBlocks, int N, class Issued>
-  MOE_DEVICE void run(Accumulators& acc, const Issued& issued) {
+  MOE_DEVICE void run(Accumulators& acc, u32 k_blocks, const Issued& issued) {
     // Sums begin at zero rather than with a peeled first step, which would double the code and the time to compile it.
     MOE_UNROLL
     for (auto& block : acc.v) {
@@ -64,11 +62,11 @@ class Sm90Multiply {
     ptx::warpgroup_wait<0>();
     MOE_UNROLL
     for (int m = 0; m < MBlocks; ++m) ptx::keep_registers(first<N / 2>(acc.v[m]));
-    release(previous);
+    if (k_blocks > 0) release(previous);
   }
 
   /// Passes a tile on that has no rows for this consumer.
-  MOE_DEVICE void run_nothing() {
+  MOE_DEVICE void run_nothing(u32 k_blocks) {
     MOE_NO_UNROLL
     for (u32 k_block = 0; k_block < k_blocks; ++k_block) {
       wait_full();
@@ -79,18 +77,13 @@ class Sm90Multiply {
   }
 
   /// Leaves a tile to the other consumer.
-  MOE_DEVICE void skip() { position_.skip(k_blocks); }
+  MOE_DEVICE void skip(u32 k_blocks) { position_.skip(k_blocks); }
 
  private:
-  static constexpr u32 block_bytes = 64 * sm90_row_bytes;
-  static constexpr u32 a_slice_bytes = Config::swapped ? Config::w_slice_bytes : Config::x_slice_bytes;
-  static constexpr u32 b_slice_bytes = Config::swapped ? Config::x_slice_bytes : Config::w_slice_bytes;
-
-  /// From the consumer's first block to its m-th.
+  /// From the consumer's first block to its m-th: up rows lie half a tile behind the gate rows that they belong to.
   static MOE_DEVICE constexpr u32 block_offset(int m) {
     constexpr int half = Config::m_blocks / 2;
-    if (!SwiGlu || !Config::swapped || m < half) return static_cast<u32>(m) * block_bytes;
-    return static_cast<u32>(m - half) * block_bytes + Config::block_n / 2 * sm90_row_bytes;
+    return !Operands::pairs || m < half ? A::block_offset(m) : A::block_offset(m - half) + Config::block_n / 2 * sm90_row_bytes;
   }
 
   template <int Count, int Size>
@@ -117,19 +110,16 @@ class Sm90Multiply {
   template <int MBlocks, int N>
   MOE_DEVICE void start(Accumulators& acc) const {
     const u32 stage = position_.stage * Config::stage_bytes;
-    const u64 a = ptx::matrix_descriptor<ptx::SwizzleMode::b128>(a_ + stage, 0, 8 * sm90_row_bytes);
-    const u64 b = ptx::matrix_descriptor<ptx::SwizzleMode::b128>(b_ + stage, 0, 8 * sm90_row_bytes);
+    const u64 a = A::descriptor(a_ + stage);
+    const u64 b = B::descriptor(b_ + stage);
     ptx::warpgroup_fence();
     MOE_UNROLL
-    for (int slice = 0; slice < Config::k_slices; ++slice) {
+    for (int step = 0; step < Config::block_k / 16; ++step) {
       MOE_UNROLL
-      for (int k = 0; k < sm90_k / 16; ++k) {
-        MOE_UNROLL
-        for (int m = 0; m < MBlocks; ++m) {
-          ptx::wgmma<Type, N>(first<N / 2>(acc.v[m]),
-                              ptx::advance_descriptor(a, slice * a_slice_bytes + block_offset(m) + k * 32),
-                              ptx::advance_descriptor(b, slice * b_slice_bytes + k * 32), true);
-        }
+      for (int m = 0; m < MBlocks; ++m) {
+        ptx::wgmma<Operands::type, N, A::major, B::major>(first<N / 2>(acc.v[m]),
+                                                          ptx::advance_descriptor(a, block_offset(m) + A::step_offset(step)),
+                                                          ptx::advance_descriptor(b, B::step_offset(step)), true);
       }
     }
     ptx::warpgroup_commit();

@@ -1,4 +1,4 @@
-// Where a 16-byte chunk of a [rows][BLOCK_K] operand tile lies in shared memory, so that neither the copies nor ldmatrix meet
+// Where a 16-byte chunk of a [rows][Width] operand tile lies in shared memory, so that neither the copies nor ldmatrix meet
 // bank conflicts.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
@@ -17,17 +17,17 @@ enum class RowPattern {
   spread,       // rows {0, 1, 8, 9, 16, 17, 24, 25} + 2 j: see mainloop/sm80_multistage.cuh
 };
 
-template <int BLOCK_K, RowPattern Pattern>
+template <int Width, RowPattern Pattern>
 struct Swizzle {
-  static_assert(BLOCK_K == 32 || BLOCK_K == 64 || BLOCK_K == 128, "BLOCK_K must be 32, 64 or 128");
-  static constexpr int row_bytes = BLOCK_K * 2;
+  static_assert(Width == 32 || Width == 64 || Width == 128, "rows have 32, 64 or 128 elements");
+  static constexpr int row_bytes = Width * 2;
 
   /// The XOR that `row` applies to the byte offset: bits 4 to 6 (bits 4 and 5 where two rows share 128 bytes).
   static MOE_DEVICE constexpr u32 key(u32 row) {
     if constexpr (Pattern == RowPattern::consecutive) {
-      return (BLOCK_K == 32 ? (row >> 1) & 3u : row & 7u) << 4;
+      return (Width == 32 ? (row >> 1) & 3u : row & 7u) << 4;
     } else {
-      return (BLOCK_K == 32 ? (row >> 3) & 3u : ((row >> 3) & 3u) << 1 | (row & 1u)) << 4;
+      return (Width == 32 ? (row >> 3) & 3u : ((row >> 3) & 3u) << 1 | (row & 1u)) << 4;
     }
   }
 

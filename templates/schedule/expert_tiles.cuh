@@ -27,8 +27,17 @@ enum class TileOrder { m_fastest, n_fastest };
 struct Tile {
   int expert;
   int row;
-  int rows;  // 1 to BLOCK_M
+  int rows;  // 1 to BLOCK_M; 0: there is no tile
   int n;
+
+  static MOE_DEVICE Tile none() { return {0, 0, 0, 0}; }
+  static MOE_DEVICE Tile of(const Words4& w) {
+    return {static_cast<int>(w.v[0]), static_cast<int>(w.v[1]), static_cast<int>(w.v[2]), static_cast<int>(w.v[3])};
+  }
+  MOE_DEVICE Words4 words() const {
+    return {{static_cast<u32>(expert), static_cast<u32>(row), static_cast<u32>(rows), static_cast<u32>(n)}};
+  }
+  MOE_DEVICE bool exists() const { return rows > 0; }
 };
 
 template <int E, int N, int BLOCK_M, int BLOCK_N, TileOrder Order, int Grain = BLOCK_M>
@@ -49,7 +58,8 @@ class ExpertTiles {
     count_ = static_cast<u32>(ptx::load_shared(tile_start_ + E * 4)) * n_tiles;
   }
 
-  /// Where the rows of an expert end.
+  /// Where the rows of an expert begin and end.
+  MOE_DEVICE int first_row(int expert) const { return ptx::load_shared(row_start_ + expert * 4); }
   MOE_DEVICE int end_row(int expert) const { return ptx::load_shared(row_start_ + expert * 4 + 4); }
   /// Rows of all experts.
   MOE_DEVICE int rows() const { return end_row(E - 1); }

@@ -2,7 +2,8 @@
 // archs: sm_90 sm_90a sm_100 sm_120
 //
 //     scheduler warp   next id: in turn, or from the queue   Tile of the id ─▶ slot (wait empty, write, arrive at full)
-//     reader warps     wait full, read, arrive at empty: every reader warp reads every tile; one without rows ends the feed
+//     reader warps     wait full, read, arrive at empty: every reader warp reads every tile; one that does not exist ends the
+//     feed
 //
 // The queue is one counter in global memory, 0 before the launch. A cluster's first tile is that of its own index; the counter
 // gives the next ones, one fetched ahead. Every cluster that has a tile fetches until it gets an id past the last, so the number
@@ -21,8 +22,8 @@
 
 namespace moe_tune {
 
-/// Shared memory: [slots][mbarriers]. `Readers`: warps of a block that read.
-template <class Config, int Readers>
+/// Shared memory: [slots][mbarriers]. `Readers`: warps of a block that read. A TileType goes through a slot as four words.
+template <class Config, int Readers, class TileType = Tile>
 class TileFeed {
   // A ping-pong block works on two tiles and loads a third.
   static constexpr int slots = Config::ping_pong ? 4 : 3;
@@ -56,17 +57,17 @@ class TileFeed {
     ptx::warp_barrier();
   }
 
-  /// The next tile; without rows when there is none, and then it is the last call. All lanes of a reader warp call it.
-  MOE_DEVICE Tile next() {
+  /// The next tile; when it does not exist, this is the last call. All lanes of a reader warp call it.
+  MOE_DEVICE TileType next() {
     barriers_.wait_full(position_);
     // One lane reads and arrives, so that its read is before the arrival; by the shuffles every lane has seen the slot full.
     Words4 words = {};
     if (ptx::lane_index() == 0) words = ptx::load_shared_16(slot(position_.stage));
-    const Tile tile = {ptx::shuffle(static_cast<int>(words.v[0]), 0), ptx::shuffle(static_cast<int>(words.v[1]), 0),
-                       ptx::shuffle(static_cast<int>(words.v[2]), 0), ptx::shuffle(static_cast<int>(words.v[3]), 0)};
+    MOE_UNROLL
+    for (u32& word : words.v) word = static_cast<u32>(ptx::shuffle(static_cast<int>(word), 0));
     if (ptx::lane_index() == 0) release(position_.stage);
     position_.advance();
-    return tile;
+    return TileType::of(words);
   }
 
  private:
@@ -90,7 +91,7 @@ class TileFeed {
       write(schedule.tile(id));
       id = next;
     }
-    write({0, 0, 0, 0});
+    write(TileType::none());
   }
 
   static MOE_DEVICE u32 fetch(u32* queue, u32 count) {
@@ -100,19 +101,18 @@ class TileFeed {
     return before;
   }
 
-  MOE_DEVICE void write(const Tile& tile) {
+  MOE_DEVICE void write(const TileType& tile) {
     const u32 stage = position_.stage;
     barriers_.wait_empty(position_);
-    const u32 words[4] = {static_cast<u32>(tile.expert), static_cast<u32>(tile.row), static_cast<u32>(tile.rows),
-                          static_cast<u32>(tile.n)};
+    const Words4 words = tile.words();
     if constexpr (Config::cluster == 1) {
-      ptx::store_shared(slot(stage), Words4{{words[0], words[1], words[2], words[3]}});
+      ptx::store_shared(slot(stage), words);
       ptx::mbarrier_arrive(barriers_.full(stage));
     } else {
       ptx::mbarrier_arrive_expect_tx(barriers_.full(stage), slot_bytes);
       MOE_UNROLL
       for (u32 rank = 0; rank < Config::cluster; ++rank) {
-        ptx::st_async_x4(ptx::map_to_rank(slot(stage), rank), words, ptx::map_to_rank(barriers_.full(stage), rank));
+        ptx::st_async_x4(ptx::map_to_rank(slot(stage), rank), words.v, ptx::map_to_rank(barriers_.full(stage), rank));
       }
     }
     position_.advance();
@@ -120,11 +120,11 @@ class TileFeed {
 
   /// Keeps one slot after the other announced until the end has come.
   MOE_DEVICE void announce() {
-    int rows = 1;
-    while (rows != 0) {
+    bool more = true;
+    while (more) {
       ptx::mbarrier_arrive_expect_tx(barriers_.full(position_.stage), slot_bytes);
       barriers_.wait_full(position_);
-      rows = static_cast<int>(ptx::load_shared_16(slot(position_.stage)).v[2]);
+      more = TileType::of(ptx::load_shared_16(slot(position_.stage))).exists();
       release(position_.stage);
       position_.advance();
     }

@@ -54,7 +54,7 @@ TEST_CASE("list-configs --rejected gives every other config a reason") {
   std::istringstream lines(bad.out);
   std::string line;
   std::getline(lines, line);
-  CHECK_THAT(line, Catch::StartsWith("gemm,config,reason,"));
+  CHECK_THAT(line, Catch::StartsWith("op,gemm,config,reason,"));
   int rejected = 0;
   int without_reason = 0;
   int in_space = 0;
@@ -78,8 +78,8 @@ TEST_CASE("list-configs on a Hopper device has both families, with every field a
   std::set<std::string> families;
   const auto document = parse_json(result.out, "list-configs");
   for (const JsonView& row : document.root().elements()) {
-    const KernelConfigForward config = parse_config(row.at("config").string());
-    for (const ConfigField& field : forward_fields()) {
+    const KernelConfig config = parse_config(row.at("config").string());
+    for (const ConfigField& field : config_fields()) {
       const JsonView value = row.at(field.name);
       const std::string text = field.spelling.empty() ? std::to_string(value.integer<int>()) : value.string();
       if (text != field_text(field, config)) FAIL(row.at("config").string() << ": " << field.name << " = " << text);
@@ -96,5 +96,5 @@ TEST_CASE("list-configs --limit and the other formats") {
   CHECK_THAT(table.out, Contains("predicted_us") && !Contains("BLOCK_M"));
   const CliResult csv = box.run(list(box, {"--gemm", "down", "--limit", "3", "--format", "csv"}));
   CHECK(std::count(csv.out.begin(), csv.out.end(), '\n') == 4);
-  CHECK_THAT(csv.out, Catch::StartsWith("gemm,rank,config,") && Contains(",BLOCK_M,"));
+  CHECK_THAT(csv.out, Catch::StartsWith("op,gemm,rank,config,") && Contains(",BLOCK_M,"));
 }

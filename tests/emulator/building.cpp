@@ -11,11 +11,11 @@ using namespace moe_tune::test;
 using Catch::Matchers::Contains;
 
 TEST_CASE("building: sections of ptx/ are replaced, the rest is the emitted source") {
-  const std::string source = inline_template("kernels/forward_sm80.cuh");
+  const std::string source = inline_template("kernels/rows_sm80.cuh");
   const std::string host = emulator::host_source(source);
   CHECK(host.find("asm volatile") == std::string::npos);
   CHECK(host.find("threadIdx") == std::string::npos);
-  const std::size_t kernel = source.find("// ---- kernels/forward_sm80.cuh ----");
+  const std::size_t kernel = source.find("// ---- kernels/rows_sm80.cuh ----");
   REQUIRE(kernel != std::string::npos);
   CHECK(host.ends_with(source.substr(kernel)));
 }

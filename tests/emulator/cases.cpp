@@ -3,7 +3,7 @@
 
 #include "generator/device.hpp"
 #include "generator/heuristics.hpp"
-#include "tests/emulator/check_forward.hpp"
+#include "tests/emulator/check_kernel.hpp"
 #include "tests/support/ragged_cases.hpp"
 
 using namespace moe_tune;
@@ -14,7 +14,7 @@ namespace {
 /// Tails in every dimension.
 const Problem plain = {.E = 5, .N = 136, .K = 104, .top_k = 2};
 
-KernelConfigForward small_config() {
+KernelConfig small_config() {
   return {.BLOCK_M = 32, .BLOCK_N = 128, .BLOCK_K = 32, .warps = 4, .warps_m = 1, .stages = 3, .ctas_per_sm = 2};
 }
 
@@ -29,8 +29,8 @@ std::vector<CaseSpec> ragged_cases(const Problem& problem) {
 }
 
 void check_problem(const Problem& problem) {
-  const emulator::ForwardKernel kernel(problem, small_config());
-  for (const CaseSpec& spec : ragged_cases(problem)) check_forward(spec, kernel);
+  const emulator::GemmKernel kernel(problem, small_config());
+  for (const CaseSpec& spec : ragged_cases(problem)) check_kernel(spec, kernel);
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ TEST_CASE("emulator: int64 indices, 16-bit weights and strides of every tensor")
   Problem problem = plain;
   problem.gemm = Gemm::down;
   problem.permute_y = problem.fuse_mul_post = true;
-  const emulator::ForwardKernel kernel(problem, small_config(), WeightLayout::strided);
+  const emulator::GemmKernel kernel(problem, small_config(), WeightLayout::strided);
   CaseSpec spec = routed_case(problem, 21, {RoutingSpec::Kind::zipf, 1.0, 2});
   spec.m_sizes_64 = spec.gather_indices_64 = true;
   spec.topk_weights_f32 = false;
@@ -76,13 +76,13 @@ TEST_CASE("emulator: int64 indices, 16-bit weights and strides of every tensor")
   spec.w_row_padding = 24;
   spec.w_expert_padding = 40;
   spec.y_padding = 16;
-  check_forward(spec, kernel);
+  check_kernel(spec, kernel);
 }
 
 TEST_CASE("emulator: the smallest sizes") {
   for (const Problem& problem : {Problem{.E = 1, .N = 8, .K = 8, .top_k = 1}, Problem{.E = 1, .N = 8, .K = 256, .top_k = 1},
                                  Problem{.E = 65, .N = 72, .K = 8, .top_k = 3}}) {
-    check_forward(routed_case(problem, 9, {}), emulator::ForwardKernel(problem, default_config(problem, 9, find_device("h200"))));
+    check_kernel(routed_case(problem, 9, {}), emulator::GemmKernel(problem, default_config(problem, 9, find_device("h200"))));
   }
 }
 
@@ -91,20 +91,20 @@ TEST_CASE("emulator: bad slots and sizes are reported and skipped") {
     Problem problem = plain;
     problem.permute_x = !permute_y;
     problem.permute_y = permute_y;
-    const emulator::ForwardKernel kernel(problem, small_config());
-    for (const CaseSpec& spec : bad_cases(problem)) check_forward(spec, kernel, 2);
+    const emulator::GemmKernel kernel(problem, small_config());
+    for (const CaseSpec& spec : bad_cases(problem)) check_kernel(spec, kernel, 2);
   }
 }
 
 TEST_CASE("emulator: NaN and infinity stay with their rows") {
   // The reference has them too: a row that caught one from a neighbour would differ.
   Problem problem = plain;
-  const emulator::ForwardKernel kernel(problem, small_config());
+  const emulator::GemmKernel kernel(problem, small_config());
   CaseSpec spec = routed_case(problem, 23, {});
-  emulator::ForwardCase clean(spec);
+  emulator::GemmCase clean(spec);
   clean.run(kernel, 0);
   const std::vector<std::uint16_t> before = clean.y();
-  emulator::ForwardCase forward(spec);
+  emulator::GemmCase forward(spec);
   forward.set_x_row(11, 0x7fc0);
   forward.run(kernel, 0);
   const std::vector<std::uint16_t> after = forward.y();

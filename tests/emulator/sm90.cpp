@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/emulator/check_forward.hpp"
+#include "tests/emulator/check_kernel.hpp"
 #include "tests/support/ragged_cases.hpp"
 #include "tests/support/sm90_configs.hpp"
 
@@ -16,22 +16,22 @@ const Problem plain = {.E = 5, .N = 240, .K = 200, .top_k = 2};
 
 /// Every third config, from `first` on: all take minutes on all problems, and meet each op with another `first`. On a GPU all are
 /// tried on all (tests/gpu/forward/sm90.cpp).
-std::vector<KernelConfigForward> every_third(const Problem& problem, int first) {
-  const std::vector<KernelConfigForward> all = sm90_configs(problem);
-  std::vector<KernelConfigForward> configs;
+std::vector<KernelConfig> every_third(const Problem& problem, int first) {
+  const std::vector<KernelConfig> all = sm90_configs(problem);
+  std::vector<KernelConfig> configs;
   for (std::size_t i = static_cast<std::size_t>(first); i < all.size(); i += 3) configs.push_back(all[i]);
   REQUIRE(configs.size() >= 2);
   return configs;
 }
 
 void check_problem(const Problem& problem, int first) {
-  for (const KernelConfigForward& config : every_third(problem, first)) {
-    const emulator::ForwardKernel kernel(problem, config);
+  for (const KernelConfig& config : every_third(problem, first)) {
+    const emulator::GemmKernel kernel(problem, config);
     // One schedule a call: every kind comes up twice.
     std::uint64_t seed = 0;
     for (CaseSpec spec : ragged_cases(problem, config.BLOCK_M)) {
       spec.w_row_padding = seed % 4 == 3 ? 16 : 0;  // tensor maps carry strides
-      check_forward(spec, kernel, 1, seed++);
+      check_kernel(spec, kernel, 1, seed++);
     }
   }
 }
@@ -94,25 +94,46 @@ TEST_CASE("emulator: sm90 with fuse_swiglu and no permutation, fp16") {
   check_problem(problem, 1);
 }
 
+TEST_CASE("emulator: sm90, dX in expert order") {
+  Problem problem = plain;
+  problem.op = Op::dX;
+  check_problem(problem, 0);
+}
+
+TEST_CASE("emulator: sm90, dX whose rows are scattered to slots, fp16") {
+  Problem problem = gathering();
+  problem.op = Op::dX;
+  problem.dtype = DType::fp16;
+  check_problem(problem, 1);
+}
+
+TEST_CASE("emulator: sm90, dX of rows that are gathered by slot") {
+  Problem problem = plain;
+  problem.op = Op::dX;
+  problem.gemm = Gemm::down;
+  problem.permute_y = true;
+  check_problem(problem, 2);
+}
+
 TEST_CASE("emulator: sm90 with fuse_swiglu and fuse_mul_pre, fp16, every routing weight") {
   // Weights scale gate and up, so that outputs shrink with their square: fp16 still has to hold them.
   Problem problem = gathering();
   problem.dtype = DType::fp16;
   problem.fuse_mul_pre = problem.fuse_swiglu = true;
-  const std::vector<KernelConfigForward> configs = sm90_configs(problem);
+  const std::vector<KernelConfig> configs = sm90_configs(problem);
   REQUIRE_FALSE(configs.empty());
   CaseSpec spec = routed_case(problem, 505, {});
   spec.topk_weights_f32 = false;
-  check_forward(spec, emulator::ForwardKernel(problem, configs.back()), 1);
+  check_kernel(spec, emulator::GemmKernel(problem, configs.back()), 1);
 }
 
 TEST_CASE("emulator: sm90, the smallest sizes") {
   for (const Problem& problem : {Problem{.E = 1, .N = 8, .K = 8, .top_k = 1}, Problem{.E = 1, .N = 8, .K = 256, .top_k = 1},
                                  Problem{.E = 65, .N = 72, .K = 8, .top_k = 3, .permute_x = true}}) {
-    const std::vector<KernelConfigForward> configs = sm90_configs(problem);
+    const std::vector<KernelConfig> configs = sm90_configs(problem);
     REQUIRE_FALSE(configs.empty());
-    for (const KernelConfigForward& config : configs) {
-      check_forward(routed_case(problem, 9, {}), emulator::ForwardKernel(problem, config), 2);
+    for (const KernelConfig& config : configs) {
+      check_kernel(routed_case(problem, 9, {}), emulator::GemmKernel(problem, config), 2);
     }
   }
 }
@@ -125,9 +146,9 @@ TEST_CASE("emulator: sm90, more k-blocks than stages, of which there are two and
                            "sm90_64x128x64_weights_coop_w8_s2_c1_x1_queue_mfast_inkernel",
                            "sm90_64x128x64_weights_pingpong_w12_s2_c1_x2_static_mfast_dispatch"}) {
     INFO(name);
-    const KernelConfigForward config = parse_config(name);
+    const KernelConfig config = parse_config(name);
     REQUIRE_FALSE(reject(problem, config));
-    check_forward(routed_case(problem, 60, {}), emulator::ForwardKernel(problem, config), 2);
+    check_kernel(routed_case(problem, 60, {}), emulator::GemmKernel(problem, config), 2);
   }
 }
 
@@ -137,19 +158,19 @@ TEST_CASE("emulator: sm90 reports bad slots and sizes and skips them") {
     problem.permute_x = problem.fuse_mul_pre = kind < 2;
     problem.fuse_swiglu = kind == 1;
     problem.permute_y = problem.fuse_mul_post = kind == 2;
-    for (const KernelConfigForward& config : every_third(problem, kind)) {
-      const emulator::ForwardKernel kernel(problem, config);
-      for (const CaseSpec& spec : bad_cases(problem)) check_forward(spec, kernel, 1);
+    for (const KernelConfig& config : every_third(problem, kind)) {
+      const emulator::GemmKernel kernel(problem, config);
+      for (const CaseSpec& spec : bad_cases(problem)) check_kernel(spec, kernel, 1);
     }
   }
 }
 
 TEST_CASE("emulator: sm90, NaN stays with its row") {
   const Problem problem = plain;
-  for (const KernelConfigForward& config : sm90_configs(problem)) {
+  for (const KernelConfig& config : sm90_configs(problem)) {
     INFO(to_string(config));
-    const emulator::ForwardKernel kernel(problem, config);
-    emulator::ForwardCase forward(routed_case(problem, 23, {}));
+    const emulator::GemmKernel kernel(problem, config);
+    emulator::GemmCase forward(routed_case(problem, 23, {}));
     forward.run(kernel, 0);
     const std::vector<std::uint16_t> before = forward.y();
     forward.set_x_row(11, 0x7fc0);

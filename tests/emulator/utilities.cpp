@@ -1,14 +1,17 @@
 // The kernels around the measured one.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "generator/templates.hpp"
+#include "runtime/emulator/weights_case.hpp"
 #include "runtime/reference/half.hpp"
 #include "runtime/reference/random.hpp"
 #include "templates/abi/utilities.cuh"
-#include "tests/emulator/check_forward.hpp"
+#include "tests/emulator/check_kernel.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -31,7 +34,7 @@ emulator::Launch shape(unsigned blocks, unsigned threads, std::uint64_t seed) {
 struct ComparedCall {
   Problem problem{.gemm = Gemm::down, .E = 5, .N = 72, .K = 16, .top_k = 2, .permute_y = true};
   CaseSpec spec = partial_case(problem, 21);
-  emulator::ForwardCase forward{spec};
+  emulator::GemmCase forward{spec};
   GlobalMemory memory;
   Allocation& y = memory.allocate("y", forward.reference().size() * 2, Use::read_only);
 
@@ -53,7 +56,7 @@ struct ComparedCall {
   /// What both passes of the comparison find.
   abi::ComparisonWords compare() {
     abi::ComparisonArgs args{};
-    args.shape = {problem.E, problem.N, problem.K, problem.top_k, 0, 1, 0, 0, 0};
+    args.shape = {problem.E, problem.N, problem.K, 0, problem.top_k, 0, 1, 0, 0, 0};
     args.columns = problem.N;
     args.gemm.y = y.get();
     args.gemm.y_row_bytes = problem.N * 2;
@@ -100,12 +103,12 @@ TEST_CASE("emulator: the GPU's reference agrees with the CPU's") {
     problem.fuse_mul_pre = problem.fuse_swiglu = fused;
     CaseSpec spec = routed_case(problem, 15, {});
     spec.gather_indices[3] = -1;
-    emulator::ForwardCase forward(spec);
+    emulator::GemmCase forward(spec);
     Allocation& result = forward.memory().allocate("reference", forward.reference().size() * sizeof(float), Use::read_write);
-    const abi::ForwardShape forward_shape{problem.E, problem.N, problem.K, problem.top_k, 1, 0, 0, fused, fused};
+    const abi::RowsShape forward_shape{problem.E, problem.N, problem.K, 0, problem.top_k, 1, 0, 0, fused, fused};
     const auto column_blocks = (output_columns(problem) + abi::reference_threads - 1) / abi::reference_threads;
     const auto blocks = static_cast<unsigned>((spec.M() / abi::reference_rows + problem.E) * column_blocks);
-    emulator::run(forward.memory(), shape(blocks, abi::reference_threads, 3), utilities(), "moe_tune_reference_forward_fp16",
+    emulator::run(forward.memory(), shape(blocks, abi::reference_threads, 3), utilities(), "moe_tune_reference_rows_fp16",
                   forward_shape, forward.args(), static_cast<float*>(result.get()));
     for (std::size_t i = 0; i < forward.reference().size(); ++i) {
       REQUIRE(std::abs(result.as<float>()[i] - forward.reference()[i]) < 1e-5f);
@@ -144,4 +147,78 @@ TEST_CASE("emulator: streaming read and MMA ceiling run") {
   emulator::run(memory, shape(1, abi::mma_threads, 2), utilities(), "moe_tune_mma_ceiling_bf16", 1,
                 static_cast<float*>(sink.get()));
   CHECK(std::all_of(sink.data, sink.data + 16, [](std::byte b) { return b == std::byte{0}; }));
+}
+
+namespace {
+
+/// A call of dW, and what the utility kernels of its dtype make of it.
+struct WeightsCall {
+  Problem problem;
+  emulator::WeightsCase weights;
+
+  explicit WeightsCall(const Problem& p) : problem(p), weights(partial_case(p, 21)) {}
+
+  std::string kernel(std::string_view name) const { return fmt::format("moe_tune_{}_{}", name, to_string(problem.dtype)); }
+
+  /// The reference that the GPU would compute.
+  Allocation& reference() {
+    Allocation& result = weights.memory().allocate("reference", weights.reference().size() * sizeof(float), Use::read_write);
+    const int blocks =
+        problem.E * (problem.N / abi::reference_rows) * ((problem.K + abi::reference_threads - 1) / abi::reference_threads);
+    const abi::WeightsShape of = {problem.E, problem.N, problem.K, problem.top_k, problem.permute_x, problem.permute_y};
+    emulator::run(weights.memory(), shape(static_cast<unsigned>(blocks), abi::reference_threads, 1), utilities(),
+                  kernel("reference_weights").c_str(), of, weights.args(), static_cast<float*>(result.get()));
+    return result;
+  }
+
+  abi::ComparisonWords compare(Allocation& reference) {
+    emulator::GlobalMemory& memory = weights.memory();
+    abi::ComparisonArgs args{};
+    args.shape.E = problem.E;
+    args.shape.N = problem.N;
+    args.gemm = weights.args();
+    args.columns = problem.K;
+    args.reference = static_cast<const float*>(reference.get());
+    const double tolerance = row_tolerance(problem.dtype);
+    args.tolerance_squared = static_cast<float>(tolerance * tolerance);
+    Allocation& result = memory.allocate("result", sizeof(abi::ComparisonWords), Use::read_write);
+    args.result = static_cast<abi::ComparisonWords*>(result.get());
+    args.expert_error = static_cast<unsigned*>(
+        memory.allocate("expert_error", static_cast<std::size_t>(problem.E) * sizeof(unsigned), Use::read_write).get());
+    const auto blocks = static_cast<unsigned>((problem.E * problem.N + abi::compare_warps - 1) / abi::compare_warps);
+    emulator::run(memory, shape(blocks, abi::compare_warps * 32, 2), utilities(), kernel("judge_weights").c_str(), args);
+    return result.as<abi::ComparisonWords>()[0];
+  }
+};
+
+}  // namespace
+
+TEST_CASE("emulator: the reference of dW agrees with the CPU's") {
+  for (const int kind : {0, 1, 2}) {
+    Problem problem{.op = Op::dW, .E = 5, .N = 24, .K = 136, .top_k = 2};
+    problem.permute_x = kind == 1;
+    problem.permute_y = kind == 2;
+    problem.dtype = kind == 1 ? DType::fp16 : DType::bf16;
+    WeightsCall call(problem);
+    const std::span<const float> found = call.reference().as<float>();
+    const std::vector<float>& expected = call.weights.reference();
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      REQUIRE(std::abs(found[i] - expected[i]) <= 1e-4f * (1 + std::abs(expected[i])));
+    }
+  }
+}
+
+TEST_CASE("emulator: the comparison of dW sees one wrong row and one NaN") {
+  WeightsCall call({.op = Op::dW, .E = 5, .N = 72, .K = 136, .top_k = 2});
+  const emulator::GemmKernel kernel(call.problem,
+                                    parse_config("sm90_64x64x64_tokens_pingpong_w12_s4_c1_x1_static_nfast_dispatch"));
+  call.weights.run(kernel, 0);
+  Allocation& reference = call.reference();
+  CHECK(call.compare(reference).bad_rows == 0);
+  reference.as<float>()[(3 * 72 + 7) * 136 + 135] += 100.0f;
+  const abi::ComparisonWords wrong = call.compare(reference);
+  CHECK(wrong.bad_rows == 1);
+  CHECK(wrong.first_bad_row == 0xffffffffu - (3 * 72 + 7));
+  reference.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(call.compare(reference).bad_rows == 2);
 }

@@ -96,12 +96,8 @@ TEST_CASE("links are not followed", "[fault]") {
 TEST_CASE("pipes and folders in a file's place are refused without waiting", "[fault]") {
   const Scene scene;
   const fs::path place = scene.cache / GENERATE("db.json", "db.json.lock");
-  SECTION("a pipe") {
-    REQUIRE(mkfifo(place.c_str(), 0600) == 0);
-  }
-  SECTION("a folder") {
-    fs::create_directory(place);
-  }
+  SECTION("a pipe") { REQUIRE(mkfifo(place.c_str(), 0600) == 0); }
+  SECTION("a folder") { fs::create_directory(place); }
   scene.refused();
 }
 

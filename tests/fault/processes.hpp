@@ -22,9 +22,7 @@ inline bool long_run() {
 }
 
 /// The size of a test: the first by default, the second in the long run.
-inline int scaled(int usual, int full) {
-  return long_run() ? full : usual;
-}
+inline int scaled(int usual, int full) { return long_run() ? full : usual; }
 
 /// A forked process that runs `work`. Killed if it still runs when this goes out of scope.
 class Child {

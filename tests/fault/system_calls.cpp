@@ -34,9 +34,7 @@ bool is_due(const char* name) {
   return true;
 }
 
-bool fails(const char* name) {
-  return is_due(name) && armed_fault == Fault::error;
-}
+bool fails(const char* name) { return is_due(name) && armed_fault == Fault::error; }
 
 }  // namespace
 
@@ -46,22 +44,12 @@ FailingCall::FailingCall(int which, Fault fault, int error_number) {
   failed_call = nullptr;
   calls_left = which;
 }
-FailingCall::~FailingCall() {
-  calls_left = 0;
-}
-bool FailingCall::happened() const {
-  return failed_call != nullptr;
-}
-std::string FailingCall::name() const {
-  return failed_call == nullptr ? "none" : failed_call;
-}
+FailingCall::~FailingCall() { calls_left = 0; }
+bool FailingCall::happened() const { return failed_call != nullptr; }
+std::string FailingCall::name() const { return failed_call == nullptr ? "none" : failed_call; }
 
-WithoutLocks::WithoutLocks() {
-  locks_ignored = true;
-}
-WithoutLocks::~WithoutLocks() {
-  locks_ignored = false;
-}
+WithoutLocks::WithoutLocks() { locks_ignored = true; }
+WithoutLocks::~WithoutLocks() { locks_ignored = false; }
 
 }  // namespace moe_tune::test
 
@@ -81,9 +69,7 @@ int open(const char* path, int flags, ...) {
   return fails("open") ? -1 : static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
-ssize_t read(int fd, void* bytes, size_t count) {
-  return fails("read") ? -1 : syscall(SYS_read, fd, bytes, count);
-}
+ssize_t read(int fd, void* bytes, size_t count) { return fails("read") ? -1 : syscall(SYS_read, fd, bytes, count); }
 
 ssize_t write(int fd, const void* bytes, size_t count) {
   if (is_due("write")) {
@@ -93,9 +79,7 @@ ssize_t write(int fd, const void* bytes, size_t count) {
   return syscall(SYS_write, fd, bytes, count);
 }
 
-int fsync(int fd) {
-  return fails("fsync") ? -1 : static_cast<int>(syscall(SYS_fsync, fd));
-}
+int fsync(int fd) { return fails("fsync") ? -1 : static_cast<int>(syscall(SYS_fsync, fd)); }
 
 int close(int fd) {
   const bool failed = fails("close");
@@ -119,9 +103,7 @@ int fstat(int fd, struct stat* info) noexcept {
   return fails("fstat") ? -1 : static_cast<int>(syscall(SYS_newfstatat, fd, "", info, AT_EMPTY_PATH));
 }
 
-int fchmod(int fd, mode_t mode) noexcept {
-  return fails("fchmod") ? -1 : static_cast<int>(syscall(SYS_fchmod, fd, mode));
-}
+int fchmod(int fd, mode_t mode) noexcept { return fails("fchmod") ? -1 : static_cast<int>(syscall(SYS_fchmod, fd, mode)); }
 
 int mkdir(const char* path, mode_t mode) noexcept {
   return fails("mkdir") ? -1 : static_cast<int>(syscall(SYS_mkdirat, AT_FDCWD, path, mode));

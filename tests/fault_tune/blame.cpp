@@ -18,7 +18,7 @@ WorkerBenchOptions failing_as(const std::string& kind) {
   return options;
 }
 
-const std::vector<KernelConfigForward> two_configs(2);
+const std::vector<KernelConfig> two_configs(2);
 
 }  // namespace
 

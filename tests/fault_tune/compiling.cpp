@@ -30,8 +30,8 @@ struct Machine {
   }
 };
 
-KernelConfigForward config_with(int BLOCK_M) {
-  KernelConfigForward config;
+KernelConfig config_with(int BLOCK_M) {
+  KernelConfig config;
   config.BLOCK_M = BLOCK_M;
   config.warps = BLOCK_M == 256 ? 8 : 4;
   config.warps_m = BLOCK_M == 256 ? 4 : 1;
@@ -50,8 +50,8 @@ TEST_CASE("a compile bomb, a source that does not compile and a compiler that di
   Machine machine;
   machine.options.compile_limit_ms = 8000;
   WorkerBench bench(machine.options);
-  const std::vector<KernelConfigForward> configs = {config_with(16), config_with(32), config_with(64), config_with(128),
-                                                    config_with(256)};
+  const std::vector<KernelConfig> configs = {config_with(16), config_with(32), config_with(64), config_with(128),
+                                             config_with(256)};
   std::map<std::size_t, AttemptStatus> told;
   const auto outcomes = bench.compile(test::small_problem(), configs, find_device("h200"),
                                       [&](std::size_t i, const CompileOutcome& outcome) { told[i] = outcome.status; });

@@ -20,8 +20,8 @@ WorkerBenchOptions options() {
   return options;
 }
 
-KernelConfigForward sound(int stages) {
-  KernelConfigForward config;
+KernelConfig sound(int stages) {
+  KernelConfig config;
   config.BLOCK_M = 64;
   config.warps = 4;
   config.warps_m = 2;
@@ -29,8 +29,8 @@ KernelConfigForward sound(int stages) {
   return config;
 }
 
-KernelConfigForward planted(int stages) {
-  KernelConfigForward config = sound(stages);
+KernelConfig planted(int stages) {
+  KernelConfig config = sound(stages);
   config.tile_order = TileOrder::n_fastest;
   return config;
 }
@@ -52,7 +52,7 @@ TEST_CASE("kernels planted on the emulated device are found out, and cost nothin
   CHECK(wrong.verification.status == VerifyStatus::fail);
   CHECK_THAT(wrong.message, Contains("6 rows differ") && Contains("schedule 0"));
 
-  KernelConfigForward racing = planted(2);
+  KernelConfig racing = planted(2);
   racing.ctas_per_sm = 2;
   const VerifyOutcome race = bench.verify(racing);
   CAPTURE(race.message);
@@ -65,7 +65,7 @@ TEST_CASE("kernels planted on the emulated device are found out, and cost nothin
   CHECK(deadlock.status == AttemptStatus::hung);
   CHECK_THAT(deadlock.message, Catch::StartsWith("schedule 0: ") && Contains("barrier 1: 32 of 64 threads have arrived"));
 
-  KernelConfigForward unbuildable = planted(4);
+  KernelConfig unbuildable = planted(4);
   unbuildable.BLOCK_K = 32;
   const VerifyOutcome refused = bench.verify(unbuildable);
   CHECK(refused.status == AttemptStatus::compile_error);
@@ -91,7 +91,7 @@ TEST_CASE("a kernel that leaves the emulated device ends or blocks its worker al
 TEST_CASE("memory that runs out is no candidate's fault") {
   WorkerBench bench(options());
   bench.set_up({test::small_problem(), 3, {}, 1});
-  KernelConfigForward hungry = planted(2);
+  KernelConfig hungry = planted(2);
   hungry.BLOCK_K = 128;
   CHECK_THROWS_WITH(bench.verify(hungry), Contains("more host memory"));
   CHECK(bench.verify(sound(2)).status == AttemptStatus::verified);

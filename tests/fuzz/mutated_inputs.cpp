@@ -55,21 +55,13 @@ std::string sealed_anyway(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("mutated JSON", "[fuzz]") {
-  run(fuzz_json, corpus("json"));
-}
+TEST_CASE("mutated JSON", "[fuzz]") { run(fuzz_json, corpus("json")); }
 
-TEST_CASE("mutated override files", "[fuzz]") {
-  run(fuzz_override, corpus("override"));
-}
+TEST_CASE("mutated override files", "[fuzz]") { run(fuzz_override, corpus("override")); }
 
-TEST_CASE("mutated databases", "[fuzz]") {
-  run(fuzz_database, corpus("database"));
-}
+TEST_CASE("mutated databases", "[fuzz]") { run(fuzz_database, corpus("database")); }
 
-TEST_CASE("mutated journals", "[fuzz]") {
-  run(fuzz_journal, corpus("journal"));
-}
+TEST_CASE("mutated journals", "[fuzz]") { run(fuzz_journal, corpus("journal")); }
 
 TEST_CASE("mutated database records with right checksums", "[fuzz]") {
   Database database;

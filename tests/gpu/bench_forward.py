@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times the library's forward grouped GEMM beside its peers in the same rounds (fair_timing.py), medians over the rounds.
+"""Times the library's grouped GEMMs beside their peers in the same rounds (fair_timing.py), medians over the rounds.
 
-    dense        one cuBLAS [M,K].[K,N] of as many rows: no routing, one weight
+    dense        cuBLAS: one product of as many rows with one weight, no routing; of dW one for each of E equal groups of rows
     torch        torch._grouped_mm on rows that are in expert order already
     torch_perm   the same with the permutation that the library fuses
     stream       a plain streaming read of the bytes that must move (weights of experts with rows, x, y, indices)
@@ -19,6 +19,7 @@ import argparse
 import concurrent.futures
 import dataclasses
 import datetime
+import itertools
 import json
 import random
 import re
@@ -32,7 +33,7 @@ import torch
 
 from fair_timing import measure_once, measure_rounds, measure_sustained, median_with_interval
 from moe_layer import MODELS, Layer, make_problem, make_weight
-from moe_tune_ctypes import ForwardCall, Library, MoeTuneError, parse_config
+from moe_tune_ctypes import Call, Library, MoeTuneError, parse_config
 from row_tolerance import row_tolerance
 from stream_read import StreamRead
 
@@ -69,7 +70,7 @@ class Kernel:
     kind: str  # default, tuned, or the name of a config by hand
     layer: Layer
     variant: str  # "": the GEMM alone; or its fusions; or "uniform" when other routing is timed
-    call: ForwardCall
+    call: Call
     reason: str = ""
     error: float = 0.0
     identical_reruns: int | None = None
@@ -118,7 +119,7 @@ class Bench:
 def fused_problems(problem, arguments):
     """The variants of --fusions that fit this GEMM."""
     fits = {"swiglu": problem.gemm == "gate_up", "mul_pre": problem.permute_x, "mul_post": problem.permute_y}
-    names = [name for name in arguments.fusions.split(",") if name and fits[name]]
+    names = [name for name in arguments.fusions.split(",") if name and fits[name] and problem.op == "forward"]
     return [problem.with_fusions(variant) for name in names for variant in FUSED_VARIANTS[name]]
 
 
@@ -210,24 +211,74 @@ def verify(bench, kernels):
 
 def peer_calls(bench, layer):
     """{name: function that enqueues one call} of everything but the library."""
+    make = {"forward": forward_peers, "dX": dx_peers, "dW": dw_peers}[layer.problem.op]
+    stream_bytes = layer.bytes_to_move()
+    streamed = torch.zeros(stream_bytes, device="cuda", dtype=torch.uint8)
+    calls = {**make(layer), "stream": lambda: bench.stream_read(streamed, stream_bytes)}
+    if layer.problem.dtype != "bf16":  # torch has no other
+        calls = {name: call for name, call in calls.items() if name in ("dense", "stream")}
+    return calls
+
+
+def tokens_of_rows(layer):
+    return torch.div(layer.gather_indices.long(), layer.problem.top_k, rounding_mode="floor")
+
+
+def forward_peers(layer):
     problem = layer.problem
     x = layer.sorted_x().contiguous()
     w = layer.w.transpose(1, 2)
     dense_w = layer.w[0].t()
     dense_y = torch.empty(layer.rows, problem.n, device="cuda", dtype=x.dtype)
     slots = layer.gather_indices.long()
-    tokens_of_rows = torch.div(slots, problem.top_k, rounding_mode="floor")
-    stream_bytes = layer.bytes_to_move()
-    streamed = torch.zeros(stream_bytes, device="cuda", dtype=torch.uint8)
-    calls = {"dense": lambda: torch.mm(x, dense_w, out=dense_y), "stream": lambda: bench.stream_read(streamed, stream_bytes)}
-    if problem.dtype != "bf16":  # torch has no other
-        return calls
-    calls["torch"] = lambda: torch._grouped_mm(x, w, offs=layer.offsets)
+    tokens = tokens_of_rows(layer)
+    calls = {
+        "dense": lambda: torch.mm(x, dense_w, out=dense_y),
+        "torch": lambda: torch._grouped_mm(x, w, offs=layer.offsets),
+    }
     if problem.permute_x:
-        calls["torch_perm"] = lambda: torch._grouped_mm(layer.x[tokens_of_rows], w, offs=layer.offsets)
+        calls["torch_perm"] = lambda: torch._grouped_mm(layer.x[tokens], w, offs=layer.offsets)
     if problem.permute_y:
         # dense_y is as good as another: nobody reads it.
         calls["torch_perm"] = lambda: dense_y.index_put_((slots,), torch._grouped_mm(x, w, offs=layer.offsets))
+    return calls
+
+
+def dx_peers(layer):
+    problem = layer.problem
+    dy = layer.sorted_dy().contiguous()
+    dense_w = layer.w[0]
+    dense_dx = torch.empty(layer.rows, problem.k, device="cuda", dtype=dy.dtype)
+    slots = layer.gather_indices.long()
+    calls = {
+        "dense": lambda: torch.mm(dy, dense_w, out=dense_dx),
+        "torch": lambda: torch._grouped_mm(dy, layer.w, offs=layer.offsets),
+    }
+    if problem.permute_x:
+        calls["torch_perm"] = lambda: dense_dx.index_put_((slots,), torch._grouped_mm(dy, layer.w, offs=layer.offsets))
+    if problem.permute_y:
+        calls["torch_perm"] = lambda: torch._grouped_mm(layer.dy[slots], layer.w, offs=layer.offsets)
+    return calls
+
+
+def dw_peers(layer):
+    problem = layer.problem
+    dy, x = layer.sorted_dy().contiguous(), layer.sorted_x().contiguous()
+    slots = layer.gather_indices.long()
+    tokens = tokens_of_rows(layer)
+    # Dense: as many equal groups as there are experts.
+    rows = layer.rows // problem.experts
+    grouped_dy = dy[: rows * problem.experts].view(problem.experts, rows, problem.n).transpose(1, 2)
+    grouped_x = x[: rows * problem.experts].view(problem.experts, rows, problem.k)
+    dense_dw = torch.empty(problem.experts, problem.n, problem.k, device="cuda", dtype=dy.dtype)
+    calls = {
+        "dense": lambda: torch.bmm(grouped_dy, grouped_x, out=dense_dw),
+        "torch": lambda: torch._grouped_mm(dy.t(), x, offs=layer.offsets),
+    }
+    if problem.permute_x:
+        calls["torch_perm"] = lambda: torch._grouped_mm(dy.t(), layer.x[tokens], offs=layer.offsets)
+    if problem.permute_y:
+        calls["torch_perm"] = lambda: torch._grouped_mm(layer.dy[slots].t(), x, offs=layer.offsets)
     return calls
 
 
@@ -248,7 +299,7 @@ def make_row(bench, kernel, model, samples, sustained, evicted):
         "model": model,
         "tokens": kernel.layer.tokens,
         "gemm": problem.gemm,
-        "op": "forward",
+        "op": problem.op,
         "permuted": problem.permuted,
         "tuned": kernel.kind == "tuned",
         "by_hand": kernel.by_hand,
@@ -301,7 +352,7 @@ def print_row(row):
     kind = row["config"].split(" ")[0] if row["by_hand"] else "tuned" if row["tuned"] else "default"
     order = " + ".join(["permuted" if row["permuted"] else "sorted", *row["fusions"]])
     low, high = row["ms_ci95"]
-    line = f"{row['model']} T={row['tokens']} {row['gemm']} {order:9} {kind:7} {row['ms']:.4f} ms ({low:.4f}-{high:.4f})  of"
+    line = f"{row['model']} T={row['tokens']} {row['op']} {row['gemm']} {order:9} {kind:7} {row['ms']:.4f} ms ({low:.4f}-{high:.4f})  of"
     for name in (*PEERS, "stream", "plain", "uniform"):
         line += relative(name, f"{name}_ms")
     if row["sustained_ms"]:
@@ -324,6 +375,7 @@ def parse_arguments():
     parser.add_argument("--db", help="tuning database for the tuned rows; default: MOE_TUNE_DB or the user's")
     parser.add_argument("--models", default="qwen3-30b-a3b", help=f"comma-separated, of {', '.join(MODELS)}")
     parser.add_argument("--tokens", default="1,16,64,256,1024,2048,4096,8192", help="comma-separated (default: %(default)s)")
+    parser.add_argument("--ops", default="forward", help="comma-separated: forward, dX, dW (default: %(default)s)")
     parser.add_argument("--gemms", default="gate_up,down", help="comma-separated (default: %(default)s)")
     parser.add_argument("--orders", default="permuted,sorted", help="comma-separated: with the permutation fused, without one")
     parser.add_argument("--fusions", default="", help=f"comma-separated, of {', '.join(FUSED_VARIANTS)}: timed too")
@@ -361,9 +413,9 @@ def main():
     for model in arguments.models.split(","):
         for gemm in arguments.gemms.split(","):
             weight = make_weight(make_problem(model, gemm, arguments.dtype))
-            for tokens in map(int, arguments.tokens.split(",")):
+            for op, tokens in itertools.product(arguments.ops.split(","), map(int, arguments.tokens.split(","))):
                 for order in arguments.orders.split(","):
-                    problem = make_problem(model, gemm, arguments.dtype, permuted=order == "permuted")
+                    problem = make_problem(model, gemm, arguments.dtype, permuted=order == "permuted", op=op)
                     try:
                         new_rows = bench_call(bench, model, problem, tokens, weight)
                     except MoeTuneError as error:

@@ -35,7 +35,7 @@ double mma_tflops(const UtilityKernels& utility, const Stream& stream, StopWatch
 }
 
 void measure(Workbench& bench, const UtilityKernels& utility, const Stream& stream, const Problem& problem, int tokens,
-             std::vector<KernelConfigForward> configs, bool last) {
+             std::vector<KernelConfig> configs, bool last) {
   const DeviceDescription device = describe_device(bench.device());
   configs.insert(configs.begin(), default_config(problem, tokens, device));
   bench.set_up({problem, tokens, {}, 1});
@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
     std::puts("no GPU: not tried");
     return 77;
   }
-  std::vector<KernelConfigForward> configs;
+  std::vector<KernelConfig> configs;
   for (int i = 1; i < argc; ++i) configs.push_back(parse_config(argv[i]));
   const PrimaryContext primary(0);
   const CurrentContext current(primary.get());
@@ -82,7 +82,7 @@ int main(int argc, char** argv) {
   const UtilityKernels utility(cubin_cache(), arch_of(bench.device()), bench.device().sm_count);
   const Stream stream;
   fmt::print("[\n");
-  const auto problems = forward_problems(find_model("qwen3-30b-a3b"), DType::bf16);
+  const auto problems = gemm_problems(find_model("qwen3-30b-a3b"), DType::bf16);
   for (const Problem& problem : problems) {
     for (const int tokens : token_counts) {
       measure(bench, utility, stream, problem, tokens, configs, problem.gemm == Gemm::down && tokens == 8192);

@@ -38,7 +38,8 @@ FUSIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One grouped GEMM: Y[r] = X[src(r)] . W[e]^T, W of shape (experts, n, k); see runtime/include/moe_tune/moe_tune.h."""
+    """One grouped GEMM: Y[r] = X[src(r)] . W[e]^T, W of shape (experts, n, k), or its gradient by X or W (op dX, dW); see
+    runtime/include/moe_tune/moe_tune.h."""
 
     gemm: str
     experts: int
@@ -52,6 +53,17 @@ class Problem:
     fuse_swiglu: bool = False
     keep_pre_activation: bool = False
     dtype: str = "bf16"
+    op: str = "forward"
+
+    @property
+    def gathers(self):
+        """Whether rows are read through gather_indices."""
+        return {"forward": self.permute_x, "dX": self.permute_y, "dW": self.permuted}[self.op]
+
+    @property
+    def scatters(self):
+        """Whether rows are written through gather_indices."""
+        return {"forward": self.permute_y, "dX": self.permute_x, "dW": False}[self.op]
 
     @property
     def permuted(self):
@@ -69,15 +81,15 @@ class Problem:
         return dataclasses.replace(self, **{FUSIONS[name]: True for name in names})
 
     def describe(self):
-        return f"{self.gemm} {self.dtype} {' + '.join(['permuted' if self.permuted else 'sorted', *self.fusions])}"
+        return f"{self.op} {self.gemm} {self.dtype} {' + '.join(['permuted' if self.permuted else 'sorted', *self.fusions])}"
 
 
-def make_problem(model, gemm, dtype="bf16", permuted=True):
+def make_problem(model, gemm, dtype="bf16", permuted=True, op="forward"):
     """The first (gate_up) or second (down) GEMM of a model's block, with or without the permutation that belongs to it."""
     m = MODELS[model]
     if gemm == "gate_up":
-        return Problem(gemm, m.experts, m.top_k, 2 * m.intermediate, m.hidden, permute_x=permuted, dtype=dtype)
-    return Problem(gemm, m.experts, m.top_k, m.hidden, m.intermediate, permute_y=permuted, dtype=dtype)
+        return Problem(gemm, m.experts, m.top_k, 2 * m.intermediate, m.hidden, permute_x=permuted, dtype=dtype, op=op)
+    return Problem(gemm, m.experts, m.top_k, m.hidden, m.intermediate, permute_y=permuted, dtype=dtype, op=op)
 
 
 def route(kind, tokens, experts, top_k, seed=1):
@@ -123,17 +135,34 @@ class Layer:
         self.x = torch.randn(x_rows, problem.k, device="cuda", dtype=dtype, generator=generator)
         self.w = make_weight(problem, seed) if weight is None else weight
         self.topk_weights = torch.rand(self.rows, device="cuda", dtype=torch.float32, generator=generator)
+        self.dy = None
+        if problem.op != "forward":
+            self.dy = torch.randn(self.rows, problem.n, device="cuda", dtype=dtype, generator=generator)
         self._make_outputs()
 
+    @property
+    def inputs(self):
+        """{name: tensor that the operation reads}"""
+        names = {"forward": ("x", "w"), "dX": ("dy", "w"), "dW": ("dy", "x")}[self.problem.op]
+        return {name: getattr(self, name) for name in names}
+
     def _make_outputs(self):
-        columns = {"y": self.problem.output_columns}
-        if self.problem.keep_pre_activation:
-            columns["pre_activation"] = self.problem.n
+        p = self.problem
+        shapes = {
+            "forward": {"y": (self.rows, p.output_columns)},
+            "dX": {"dx": (self.rows, p.k)},
+            "dW": {"dw": (p.experts * p.n, p.k)},
+        }[p.op]
+        if p.keep_pre_activation:
+            shapes["pre_activation"] = (self.rows, p.n)
         # Rows after an output catch a store out of bounds.
         self._guarded = {
-            name: torch.empty(self.rows + GUARD_ROWS, count, device="cuda", dtype=self.x.dtype) for name, count in columns.items()
+            name: torch.empty(rows + GUARD_ROWS, columns, device="cuda", dtype=self.x.dtype)
+            for name, (rows, columns) in shapes.items()
         }
-        self.outputs = {name: tensor[: self.rows] for name, tensor in self._guarded.items()}
+        self.outputs = {name: tensor[:-GUARD_ROWS] for name, tensor in self._guarded.items()}
+        if p.op == "dW":
+            self.outputs["dw"] = self.outputs["dw"].view(p.experts, p.n, p.k)
 
     @property
     def y(self):
@@ -151,13 +180,17 @@ class Layer:
             tensor.view(torch.int16).fill_(-1)
 
     def guard_intact(self):
-        return all(bool((tensor[self.rows :].view(torch.int16) == -1).all()) for tensor in self._guarded.values())
+        return all(bool((tensor[-GUARD_ROWS:].view(torch.int16) == -1).all()) for tensor in self._guarded.values())
 
     def sorted_x(self):
         """X in expert order."""
         if not self.problem.permute_x:
             return self.x
         return self.x[torch.div(self.gather_indices, self.problem.top_k, rounding_mode="floor").long()]
+
+    def sorted_dy(self):
+        """dY in expert order."""
+        return self.dy[self.gather_indices.long()] if self.problem.permute_y else self.dy
 
     def expert_rows(self):
         """(expert, first row, end row) of every expert with rows."""
@@ -168,7 +201,25 @@ class Layer:
             start += count
 
     def reference(self, dtype=torch.float32):
-        """{output: its rows in expert order}, computed by torch in `dtype`."""
+        """{output: its rows in expert order}, or {"dw": dW}, computed by torch in `dtype`."""
+        return {"forward": self._reference_y, "dX": self._reference_dx, "dW": self._reference_dw}[self.problem.op](dtype)
+
+    def _reference_dx(self, dtype):
+        dx = torch.empty(self.rows, self.problem.k, device="cuda", dtype=dtype)
+        dy = self.sorted_dy()
+        for expert, begin, end in self.expert_rows():
+            torch.mm(dy[begin:end].to(dtype), self.w[expert].to(dtype), out=dx[begin:end])
+        return {"dx": dx}
+
+    def _reference_dw(self, dtype):
+        p = self.problem
+        dw = torch.zeros(p.experts, p.n, p.k, device="cuda", dtype=dtype)
+        dy, x = self.sorted_dy(), self.sorted_x()
+        for expert, begin, end in self.expert_rows():
+            torch.mm(dy[begin:end].to(dtype).t(), x[begin:end].to(dtype), out=dw[expert])
+        return {"dw": dw}
+
+    def _reference_y(self, dtype):
         p = self.problem
         products = torch.empty(self.rows, p.n, device="cuda", dtype=dtype)
         x = self.sorted_x()
@@ -183,8 +234,11 @@ class Layer:
         return {"y": y, "pre_activation": products} if p.keep_pre_activation else {"y": y}
 
     def max_error_per_expert(self, reference=None):
-        """{expert: worst |y - reference| / |reference| of its rows in any output}; NaN counts as infinite."""
+        """{expert: worst |y - reference| / |reference| of its rows in any output}; NaN counts as infinite. Of dW every expert has
+        rows; those of one without routed rows are zeros, and any difference is infinite."""
         reference = self.reference() if reference is None else reference
+        if self.problem.op == "dW":
+            return self._max_error_of_dw(reference["dw"])
         counts = self.m_sizes.long()
         experts = torch.repeat_interleave(torch.arange(self.problem.experts, device="cuda"), counts)
         worst = torch.zeros(self.problem.experts, device="cuda", dtype=torch.float64)
@@ -196,12 +250,20 @@ class Layer:
             rounding = math.sqrt(output.shape[1]) * info.smallest_normal * info.eps / 2
             for begin in range(0, self.rows, ROWS_AT_ONCE):
                 rows = slice(begin, min(begin + ROWS_AT_ONCE, self.rows))
-                targets = self.gather_indices[rows].long() if self.problem.permute_y else rows
+                targets = self.gather_indices[rows].long() if self.problem.scatters else rows
                 difference = output[targets].to(expected.dtype) - expected[rows]
                 error = (difference.norm(dim=1) - rounding).clamp(min=0) / expected[rows].norm(dim=1)
                 error = torch.nan_to_num(error.double(), nan=math.inf, posinf=math.inf)
                 worst.scatter_reduce_(0, experts[rows], error, reduce="amax")
         return {expert: error for expert, error in enumerate(worst.tolist()) if self.row_counts[expert]}
+
+    def _max_error_of_dw(self, reference):
+        worst = {}
+        for expert, expected in enumerate(reference):
+            difference = (self.outputs["dw"][expert].to(expected.dtype) - expected).norm(dim=1)
+            error = torch.where(difference == 0, torch.zeros_like(difference), difference / expected.norm(dim=1))
+            worst[expert] = torch.nan_to_num(error.double(), nan=math.inf, posinf=math.inf).max().item()
+        return worst
 
     def identical_reruns(self, run, count):
         """How many of `count` more calls of run() leave every bit of the outputs as a first one does."""
@@ -217,10 +279,10 @@ class Layer:
         return int(same.item())
 
     def bytes_to_move(self):
-        """What any implementation must move: weights of experts with rows, x and the outputs once, indices, routing weights."""
+        """What any implementation must move: weights of experts with rows, rows and outputs once, indices, routing weights."""
         p = self.problem
-        weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * self.w.element_size()
-        tensors = [self.x, *self.outputs.values()]
+        weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * self.w.element_size() if "w" in self.inputs else 0
+        tensors = [tensor for name, tensor in {**self.inputs, **self.outputs}.items() if name != "w"]
         if p.permuted:
             tensors.append(self.gather_indices)
         if p.fuse_mul_post or p.fuse_mul_pre:

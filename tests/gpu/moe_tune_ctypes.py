@@ -63,6 +63,29 @@ class ForwardArgs(ctypes.Structure):
     ]
 
 
+class BackwardArgs(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("gemm", ctypes.c_int32),
+        ("dy", ctypes.POINTER(DLTensor)),
+        ("x", ctypes.POINTER(DLTensor)),
+        ("w", ctypes.POINTER(DLTensor)),
+        ("dx", ctypes.POINTER(DLTensor)),
+        ("dw", ctypes.POINTER(DLTensor)),
+        ("m_sizes", ctypes.POINTER(DLTensor)),
+        ("gather_indices", ctypes.POINTER(DLTensor)),
+        ("top_k", ctypes.c_int32),
+        ("permute_x", ctypes.c_int32),
+        ("permute_y", ctypes.c_int32),
+        ("max_sms", ctypes.c_int32),
+        ("config", ctypes.POINTER(ForwardConfig)),
+        ("workspace", ctypes.POINTER(DLTensor)),
+    ]
+
+
+# By operation: what its functions' names end in, and their arguments.
+OPERATIONS = {"forward": ("forward", ForwardArgs), "dX": ("backward_dX", BackwardArgs), "dW": ("backward_dW", BackwardArgs)}
+
 K_DL_CUDA = 2
 K_DL_TYPES = {  # code, bits
     torch.uint8: (1, 8),
@@ -141,24 +164,16 @@ class Library:
         self._library = ctypes.CDLL(str(existing(path)))
         self._library.moe_tune_last_error.restype = ctypes.c_char_p
         self._library.moe_tune_version.restype = ctypes.c_char_p
-        self._library.moe_tune_grouped_gemm_forward.argtypes = [ctypes.POINTER(ForwardArgs), ctypes.c_void_p]
-        self._library.moe_tune_prepare_forward.argtypes = [
-            ctypes.POINTER(ForwardArgs),
-            ctypes.POINTER(ctypes.c_int64),
-            ctypes.c_size_t,
-        ]
-        self._library.moe_tune_explain_forward.argtypes = [
-            ctypes.POINTER(ForwardArgs),
-            ctypes.c_int64,
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-        ]
-        self._library.moe_tune_workspace_bytes_forward.argtypes = [
-            ctypes.POINTER(ForwardArgs),
-            ctypes.c_int64,
-            ctypes.POINTER(ctypes.c_size_t),
-        ]
+        for suffix, args in OPERATIONS.values():
+            pointer = ctypes.POINTER(args)
+            self.function("grouped_gemm", suffix).argtypes = [pointer, ctypes.c_void_p]
+            self.function("prepare", suffix).argtypes = [pointer, ctypes.POINTER(ctypes.c_int64), ctypes.c_size_t]
+            self.function("explain", suffix).argtypes = [pointer, ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t]
+            self.function("workspace_bytes", suffix).argtypes = [pointer, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t)]
         self._library.moe_tune_device_status.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint32), ctypes.c_int]
+
+    def function(self, name, suffix):
+        return getattr(self._library, f"moe_tune_{name}_{suffix}")
 
     @classmethod
     def separate(cls, path, environment):
@@ -203,10 +218,10 @@ class Library:
 
     def call(self, layer, config=None):
         """The call that computes `layer` (moe_layer.Layer), with the config of that name or the library's choice."""
-        return ForwardCall(self, layer, config)
+        return Call(self, layer, config)
 
 
-class ForwardCall:
+class Call:
     """One call with its arguments made beforehand, so that run() is the C call alone."""
 
     def __init__(self, library, layer, config=None):
@@ -216,52 +231,49 @@ class ForwardCall:
         # The DLTensors, and what they borrow, must outlive the call.
         self._layer = layer
         self._tensors = {}
-        self._args = ForwardArgs(
-            struct_size=ctypes.sizeof(ForwardArgs),
+        self._suffix, args = OPERATIONS[problem.op]
+        self._args = args(
+            struct_size=ctypes.sizeof(args),
             gemm=GEMMS[problem.gemm],
             top_k=problem.top_k,
             permute_x=problem.permute_x,
             permute_y=problem.permute_y,
-            fuse_mul_post=problem.fuse_mul_post,
-            fuse_mul_pre=problem.fuse_mul_pre,
-            fuse_swiglu=problem.fuse_swiglu,
         )
         if config is not None:
             self._config = parse_config(config)
-            # Says how rows are permuted, which other problems do not ask for.
-            self._config.gather = self._config.gather if problem.permute_x else 0
+            # Says how rows are gathered, which other problems do not ask for, and dW by dispatch alone.
+            self._config.gather = self._config.gather if problem.gathers and problem.op != "dW" else 0
             self._args.config = ctypes.pointer(self._config)
-        self._set("x", layer.x)
-        self._set("w", layer.w)
+        for name, tensor in {**layer.inputs, **layer.outputs}.items():
+            self._set(name, tensor)
         self._set("m_sizes", layer.m_sizes)
         if problem.permuted:
             self._set("gather_indices", layer.gather_indices)
         if problem.fuse_mul_post or problem.fuse_mul_pre:
             self._set("topk_weights", layer.topk_weights)
-        for name, output in layer.outputs.items():
-            self._set(name, output)
+        for flag in ("fuse_mul_post", "fuse_mul_pre", "fuse_swiglu"):
+            if getattr(problem, flag):
+                setattr(self._args, flag, 1)
 
     def _set(self, name, tensor):
         self._tensors[name] = (dl_tensor(tensor), tensor)
         setattr(self._args, name, ctypes.pointer(self._tensors[name][0]))
 
+    def _call(self, name, *arguments):
+        function = self._library.function(name, self._suffix)
+        self._library._check(function(ctypes.byref(self._args), *arguments), f"moe_tune_{name}_{self._suffix}")
+
     def run(self):
-        stream = torch.cuda.current_stream().cuda_stream
-        result = self._library._library.moe_tune_grouped_gemm_forward(ctypes.byref(self._args), stream)
-        self._library._check(result, "moe_tune_grouped_gemm_forward")
+        self._call("grouped_gemm", torch.cuda.current_stream().cuda_stream)
 
     def prepare(self, tokens=None):
         """Compiles and loads the kernels of these token counts, by default of the layer's."""
         counts = [self._tokens] if tokens is None else tokens
-        array = (ctypes.c_int64 * len(counts))(*counts)
-        result = self._library._library.moe_tune_prepare_forward(ctypes.byref(self._args), array, len(counts))
-        self._library._check(result, "moe_tune_prepare_forward")
+        self._call("prepare", (ctypes.c_int64 * len(counts))(*counts), len(counts))
 
     def workspace_bytes(self):
         size = ctypes.c_size_t()
-        arguments = ctypes.byref(self._args), self._tokens, ctypes.byref(size)
-        result = self._library._library.moe_tune_workspace_bytes_forward(*arguments)
-        self._library._check(result, "moe_tune_workspace_bytes_forward")
+        self._call("workspace_bytes", self._tokens, ctypes.byref(size))
         return size.value
 
     def use_workspace(self, tensor):
@@ -271,6 +283,5 @@ class ForwardCall:
     def explain(self):
         """Which config serves the call, and why."""
         text = ctypes.create_string_buffer(1024)
-        result = self._library._library.moe_tune_explain_forward(ctypes.byref(self._args), self._tokens, text, len(text))
-        self._library._check(result, "moe_tune_explain_forward")
+        self._call("explain", self._tokens, text, len(text))
         return text.value.decode()

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "generator/constraints.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
+#include "tests/gpu/support/weights_case.hpp"
 #include "tests/support/sm90_configs.hpp"
 
 using namespace moe_tune;
@@ -16,7 +17,7 @@ using namespace moe_tune::test;
 namespace {
 
 /// Small tiles and large ones, few stages and many, both orders, tails in every dimension.
-std::vector<KernelConfigForward> sm80_configs() {
+std::vector<KernelConfig> sm80_configs() {
   return {
       {.BLOCK_M = 16, .BLOCK_N = 64, .BLOCK_K = 64, .warps = 2, .warps_m = 1, .stages = 4, .ctas_per_sm = 2},
       {.BLOCK_M = 64, .BLOCK_N = 64, .BLOCK_K = 32, .warps = 4, .warps_m = 2, .stages = 4, .tile_order = TileOrder::n_fastest},
@@ -26,11 +27,26 @@ std::vector<KernelConfigForward> sm80_configs() {
   };
 }
 
+std::vector<KernelConfig> weights_configs(const Problem& problem) {
+  std::vector<KernelConfig> result;
+  for (const char* name : {"sm80_64x128x128_w4m1_s2_c1_nfast", "sm80_128x64x32_w8m4_s4_c2_mfast",
+                           "sm90_128x192x64_tokens_pingpong_w12_s5_c1_x1_queue_mfast_dispatch",
+                           "sm90_64x192x128_tokens_coop_w8_s2_c1_x1_static_nfast_dispatch",
+                           "sm90_128x128x64_tokens_coop_w12_s3_c1_x1_queue_nfast_dispatch"}) {
+    const KernelConfig config = parse_config(name);
+    for (const Family family : Gpu::get().families(problem)) {
+      if (config.family == family) result.push_back(config);
+    }
+  }
+  return result;
+}
+
 /// Of every family that serves the problem here.
-std::vector<KernelConfigForward> configs(const Problem& problem) {
-  std::vector<KernelConfigForward> result;
+std::vector<KernelConfig> configs(const Problem& problem) {
+  if (problem.op == Op::dW) return weights_configs(problem);
+  std::vector<KernelConfig> result;
   for (const Family family : Gpu::get().families(problem)) {
-    const std::vector<KernelConfigForward> of_family = family == Family::sm80 ? sm80_configs() : sm90_configs(problem);
+    const std::vector<KernelConfig> of_family = family == Family::sm80 ? sm80_configs() : sm90_configs(problem);
     result.insert(result.end(), of_family.begin(), of_family.end());
   }
   return result;
@@ -38,31 +54,49 @@ std::vector<KernelConfigForward> configs(const Problem& problem) {
 
 std::vector<Problem> problems() {
   const Problem plain = {.E = 7, .N = 208, .K = 392, .top_k = 2};
-  std::vector<Problem> result(5, plain);
+  std::vector<Problem> result(9, plain);
   result[1].permute_x = true;
   result[1].dtype = DType::fp16;
   result[2].permute_y = result[2].fuse_mul_post = true;
   result[3].permute_x = result[3].fuse_mul_pre = true;
   result[4].permute_x = result[4].fuse_swiglu = result[4].keep_pre_activation = true;
+  result[5].op = Op::dX;
+  result[5].permute_x = true;
+  result[6].op = Op::dX;
+  result[6].gemm = Gemm::down;
+  result[6].permute_y = true;
+  result[7].op = Op::dW;
+  result[7].permute_x = true;
+  result[7].dtype = DType::fp16;
+  result[8].op = Op::dW;
+  result[8].gemm = Gemm::down;
+  result[8].permute_y = true;
   return result;
+}
+
+/// Runs the kernel once; whether all is as it must be.
+template <class Case>
+bool runs_right(const CaseSpec& spec, const GemmKernel& kernel) {
+  Case gemm(spec);
+  const unsigned status = gemm.run(kernel);
+  const bool good = status == 0 && gemm.compare().pass() && gemm.guards_intact() && gemm.queue() == 0;
+  if (!good) fmt::print("wrong: {} {} status {}\n", spec.describe(), to_string(kernel.config()), status);
+  return good;
 }
 
 int run() {
   int failed = 0;
   int tried = 0;
   for (const Problem& problem : problems()) {
-    for (const KernelConfigForward& config : configs(problem)) {
+    for (const KernelConfig& config : configs(problem)) {
       if (const auto reason = reject(problem, config, Gpu::get().description())) {
         fmt::print("{} cannot serve {}: {}\n", to_string(config), describe(problem), *reason);
         ++failed;
         continue;
       }
-      const ForwardKernel kernel = Gpu::get().load({problem, config});
+      const GemmKernel kernel = Gpu::get().load({problem, config});
       for (const CaseSpec& spec : {routed_case(problem, 45, {RoutingSpec::Kind::zipf, 1.0, 4}), partial_case(problem, 9)}) {
-        ForwardCase forward(spec);
-        const unsigned status = forward.run(kernel);
-        const bool good = status == 0 && forward.compare().pass() && forward.guards_intact() && forward.queue() == 0;
-        if (!good) fmt::print("wrong: {} {} status {}\n", spec.describe(), to_string(config), status);
+        const bool good = problem.op == Op::dW ? runs_right<WeightsCase>(spec, kernel) : runs_right<GemmCase>(spec, kernel);
         failed += !good;
         ++tried;
       }

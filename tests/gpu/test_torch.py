@@ -40,6 +40,7 @@ FAMILIES = {
         "sm90_192x128x64_weights_pingpong_w12_s3_c1_x1_queue_mfast_copyahead",
         "sm90_64x256x64_weights_pingpong_w12_s4_c1_x2_static_mfast_dispatch",
         "sm90_64x256x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_inkernel",
+        "sm90_128x192x64_tokens_pingpong_w12_s4_c1_x1_queue_mfast_dispatch",
     ),
 }
 
@@ -48,10 +49,11 @@ WORKSPACE_GUARD = 256
 
 
 def problems(model, dtype):
-    """Every permutation and fusion of the two GEMMs."""
+    """Every operation, permutation and fusion of the two GEMMs."""
     for permuted in (False, True):
         for gemm in ("gate_up", "down"):
-            yield make_problem(model, gemm, dtype, permuted)
+            for op in ("forward", "dX", "dW"):
+                yield make_problem(model, gemm, dtype, permuted, op)
         gate_up = make_problem(model, "gate_up", dtype, permuted)
         yield gate_up.with_fusions(("swiglu",))
         yield gate_up.with_fusions(("swiglu", "keep_pre_activation"))
@@ -152,9 +154,13 @@ def check_graph(library, config):
 
 def check_reruns(library, config):
     """Further runs leave the bits of the first."""
-    for problem in (make_problem("odd", "gate_up"), make_problem("odd", "down").with_fusions(("mul_post",))):
+    problems_of_ops = [make_problem("odd", gemm, op=op) for gemm in ("gate_up", "down") for op in ("forward", "dX", "dW")]
+    for problem in (*problems_of_ops, make_problem("odd", "down").with_fusions(("mul_post",))):
         layer = Layer(problem, 1024, "zipf:1.0")
-        same = layer.identical_reruns(library.call(layer, config).run, RERUNS)
+        call = library.call(layer, config)
+        if config is not None and prepare(call, None):
+            continue  # refused, which the matrix has said
+        same = layer.identical_reruns(call.run, RERUNS)
         if same != RERUNS:
             return f"{problem.describe()}: {RERUNS - same} of {RERUNS} reruns differ from a first run"
     return None
@@ -260,6 +266,7 @@ def run_matrix(library, configs, model, dtype, arguments, results):
                     {
                         "config": config or CHOICE,
                         "model": model,
+                        "op": problem.op,
                         "gemm": problem.gemm,
                         "permuted": problem.permuted,
                         "fusions": problem.fusions,
@@ -289,7 +296,7 @@ def print_summary(results):
     print_groups(
         "rows",
         results.rows,
-        lambda row: " + ".join([row["gemm"], "permuted" if row["permuted"] else "sorted", *row["fusions"]]),
+        lambda row: " + ".join([row["op"], row["gemm"], "permuted" if row["permuted"] else "sorted", *row["fusions"]]),
     )
     print()
     for config, refused in results.refused.items():

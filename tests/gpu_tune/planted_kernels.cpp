@@ -34,8 +34,8 @@ struct Machine {
   }
 };
 
-KernelConfigForward sound(int block_n) {
-  KernelConfigForward config;
+KernelConfig sound(int block_n) {
+  KernelConfig config;
   config.BLOCK_M = 64;
   config.BLOCK_N = block_n;
   config.warps_m = 2;
@@ -43,8 +43,8 @@ KernelConfigForward sound(int block_n) {
   return config;
 }
 
-KernelConfigForward planted(int stages) {
-  KernelConfigForward config = sound(128);
+KernelConfig planted(int stages) {
+  KernelConfig config = sound(128);
   config.tile_order = TileOrder::n_fastest;
   config.stages = stages;
   return config;
@@ -59,7 +59,7 @@ TEST_CASE("planted kernels are found out, each for what it does") {
   input.workload = {test::small_problem(), 256, {}, 1};
   input.candidates = {sound(128), planted(2), planted(3), planted(4), planted(5), sound(64)};
   input.default_config = sound(128);
-  for (const KernelConfigForward& config : input.candidates) {
+  for (const KernelConfig& config : input.candidates) {
     REQUIRE(in_config_space(input.workload.problem, config, machine.target.device));
   }
   for (const CompileOutcome& outcome : bench.compile(input.workload.problem, input.candidates, machine.target.device, {})) {
@@ -67,7 +67,7 @@ TEST_CASE("planted kernels are found out, each for what it does") {
     REQUIRE(outcome.status == AttemptStatus::compiled);
   }
   bench.set_up(input.workload);
-  std::map<KernelConfigForward, std::vector<AttemptStatus>> statuses;
+  std::map<KernelConfig, std::vector<AttemptStatus>> statuses;
   const SearchOutcome outcome =
       search(bench, input, {[&](const SearchEvent& event) { statuses[event.config].push_back(event.status); }, {}, {}});
 

@@ -17,8 +17,8 @@ CaseSpec ragged_case(const Problem& problem, int tokens, std::vector<std::int64_
   return spec;
 }
 
-KernelConfigForward small_config(int block_m, int block_n, int block_k, int warps_m, int stages, TileOrder order) {
-  KernelConfigForward config;
+KernelConfig small_config(int block_m, int block_n, int block_k, int warps_m, int stages, TileOrder order) {
+  KernelConfig config;
   config.BLOCK_M = block_m;
   config.BLOCK_N = block_n;
   config.BLOCK_K = block_k;
@@ -68,17 +68,16 @@ Study forward_plain_study() {
           {"A written without its swizzle", "return (first ^ Layout::key(step)) + step", "return first + step"},
           {"a swizzle of fewer rows, written and read alike", ": row & 7u) << 4", ": row & 3u) << 4", 1, 1,
            "Equivalent: copies and ldmatrix still agree where a chunk lies; it costs bank conflicts."},
-          {"B begins one stage's A too early", "Config::a_stage_bytes + BCopy::first_offset()", "BCopy::first_offset()"},
+          {"B begins one stage's A too early", "Config::a_stage_bytes + (slabs ?", "(slabs ?"},
           {"k in elements, not bytes", "x_[i] += Config::block_k * 2", "x_[i] += Config::block_k"},
-          {"rows of w as far apart as if they were contiguous", "Problem::strided_w ? args_.w_row_bytes : Problem::K * 2",
-           "Problem::K * 2"},
+          {"rows of w as far apart as if they were contiguous", "Problem::strided_w ? args_.w_row_bytes : ", ""},
           // Tails
           {"rows past K are not masked", "blocks_left_ > missing_blocks_", "blocks_left_ > 0"},
           {"a k-block too many is masked", "blocks_left_ > missing_blocks_", "blocks_left_ > missing_blocks_ + 1"},
           {"the row after a tile's last one is read", "ACopy::row(i) < ahead_.rows", "ACopy::row(i) <= ahead_.rows"},
           {"missing rows are read", "live && x_[i] >= row_exists", "live"},
           {"columns past N are read", "live && (!n_tail || tile_.n + BCopy::row(I) < Problem::N)", "live"},
-          {"columns past N are stored", "if (n_tail && column + n * 32 >= Problem::N) continue;", ""},
+          {"columns past N are stored", "n_tail ? Problem::N - column : Config::block_n", "Config::block_n"},
           {"the row after a tile's last one is stored", "tile_row < tile.rows", "tile_row <= tile.rows"},
           {"an expert's last tile is always full", "left < tile_rows ? left : tile_rows", "tile_rows"},
           // The schedule
@@ -111,7 +110,7 @@ Study forward_gather_study() {
       {
           {"no barrier after the prefix sums", "ptx::block_barrier();", "", 3, 3},
           {"experts without rows are not skipped", "* n_tiles <= id", "* n_tiles < id"},
-          {"slot taken for a token", "row = slot / Problem::top_k;", "row = slot;"},
+          {"slot taken for a token", "row = slot / Problem::slots_per_row;", "row = slot;"},
           {"slot of a row of the tile, not of all rows", "return row < ahead_.rows ? ahead_.row + row : -1;",
            "return row < ahead_.rows ? row : -1;"},
           {"a slot is read past the tile's last row", "return row < ahead_.rows ? ahead_.row + row : -1;",
@@ -157,14 +156,14 @@ Study forward_scatter_study() {
                "args_, tile.row + m * 16 + half * 8) : 1.0f"},
               {"lanes get each other's slots", "return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 32);",
                "return ptx::shuffle(slot_[i / 32], static_cast<u32>(i) % 16);"},
-              {"every other column is not scaled", "high *= scale;", ""},
+              {"every other column is not scaled", "columns[j][half * 2 + 1] * scale", "columns[j][half * 2 + 1]"},
               {"weights read in the storage dtype", "if (args.topk_weights_f32)", "if (false)"},
               {"slots past the tile's last row are stored", "tile_row < tile.rows", "tile_row <= tile.rows"},
               {"row of y in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes / 2) + column * 2"},
               {"column in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes) + column"},
-              {"groups of columns overlap", "y + n * 64", "y + n * 32"},
+              {"groups of columns overlap", "first + n * 64", "first + n * 32"},
               {"a short K gets fewer k-blocks than stages", "return needed < Stages ? Stages : needed;", "return needed;"},
-              {"missing slots are not skipped", "if (rows[m][half] < 0) continue;", ""},
+              {"missing slots are not skipped", "stored = rows[m][half] >= 0", "stored = true"},
               {"copies not committed", "ptx::cp_async_commit();", ""},
           }};
 }

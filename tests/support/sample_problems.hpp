@@ -18,15 +18,15 @@ inline Problem smallest_problem() {
   return problem;
 }
 
-inline Problem qwen3_gate_up() { return forward_problem(find_model("qwen3-30b-a3b"), Gemm::gate_up, DType::bf16); }
+inline Problem qwen3_gate_up() { return gemm_problem(find_model("qwen3-30b-a3b"), Gemm::gate_up, DType::bf16); }
 
-inline Problem qwen3_down() { return forward_problem(find_model("qwen3-30b-a3b"), Gemm::down, DType::bf16); }
+inline Problem qwen3_down() { return gemm_problem(find_model("qwen3-30b-a3b"), Gemm::down, DType::bf16); }
 
 inline std::vector<Problem> sample_problems() {
   std::vector<Problem> problems{smallest_problem()};
   for (const ModelShape& model :
        {find_model("qwen3-30b-a3b"), find_model("qwen3-235b-a22b"), find_model("llama4-scout"), odd_model()}) {
-    for (const Problem& problem : forward_problems(model, DType::bf16)) problems.push_back(problem);
+    for (const Problem& problem : gemm_problems(model, DType::bf16)) problems.push_back(problem);
   }
   return problems;
 }

@@ -22,8 +22,8 @@ inline Problem sample_problem(Gemm gemm = Gemm::down) {
   return problem;
 }
 
-inline KernelConfigForward sample_config(int BLOCK_M = 64) {
-  KernelConfigForward config;
+inline KernelConfig sample_config(int BLOCK_M = 64) {
+  KernelConfig config;
   config.BLOCK_M = BLOCK_M;
   config.BLOCK_N = 256;
   config.BLOCK_K = 32;
@@ -35,7 +35,7 @@ inline KernelConfigForward sample_config(int BLOCK_M = 64) {
   return config;
 }
 
-inline KernelConfigForward sample_sm90_config() {
+inline KernelConfig sample_sm90_config() {
   return {
       Family::sm90,     192, 128, 64, 12, 1, 4, 1, TileOrder::n_fastest, MmaM::weights, Schedule::ping_pong, 2, TileSource::queue,
       Gather::in_kernel};

@@ -25,9 +25,9 @@ struct Behaviour {
 
 class ScriptedBench final : public Bench {
  public:
-  explicit ScriptedBench(std::function<Behaviour(const KernelConfigForward&)> behaviour) : behaviour_(std::move(behaviour)) {}
+  explicit ScriptedBench(std::function<Behaviour(const KernelConfig&)> behaviour) : behaviour_(std::move(behaviour)) {}
 
-  std::vector<CompileOutcome> compile(const Problem&, std::span<const KernelConfigForward> configs, const DeviceDescription&,
+  std::vector<CompileOutcome> compile(const Problem&, std::span<const KernelConfig> configs, const DeviceDescription&,
                                       const OnCompiled& on_compiled) override {
     std::vector<CompileOutcome> outcomes;
     for (std::size_t i = 0; i < configs.size(); ++i) {
@@ -50,7 +50,7 @@ class ScriptedBench final : public Bench {
     set_ups.push_back(workload);
   }
 
-  VerifyOutcome verify(const KernelConfigForward& config) override {
+  VerifyOutcome verify(const KernelConfig& config) override {
     const Behaviour behaviour = behaviour_(config);
     VerifyOutcome outcome;
     outcome.status = ++verifications[config] >= behaviour.fails_verify_from ? AttemptStatus::wrong : behaviour.verify;
@@ -60,7 +60,7 @@ class ScriptedBench final : public Bench {
     return outcome;
   }
 
-  TimeOutcome time(std::span<const KernelConfigForward> configs, int rounds) override {
+  TimeOutcome time(std::span<const KernelConfig> configs, int rounds) override {
     TimeOutcome outcome;
     for (std::size_t i = 0; i < configs.size(); ++i) {
       const AttemptStatus status = behaviour_(configs[i]).time;
@@ -74,7 +74,7 @@ class ScriptedBench final : public Bench {
     for (int round = 0; round < rounds; ++round) {
       const double clock = drift(random_);
       std::vector<double> samples;
-      for (const KernelConfigForward& config : configs) samples.push_back(behaviour_(config).us * clock * noise(random_));
+      for (const KernelConfig& config : configs) samples.push_back(behaviour_(config).us * clock * noise(random_));
       outcome.timed.rounds.push_back(std::move(samples));
     }
     outcome.timed.sm_mhz = 1700;
@@ -86,12 +86,12 @@ class ScriptedBench final : public Bench {
   int cancel_after_compiles = -1;                  ///< throws Cancelled then; -1: never
   std::function<void(const Workload&)> on_set_up;  ///< may throw; empty: all goes well
   DeviceKind device = DeviceKind::gpu;             ///< where it says that it verified
-  std::vector<KernelConfigForward> compiled;
+  std::vector<KernelConfig> compiled;
   std::vector<Workload> set_ups;
-  std::map<KernelConfigForward, int> verifications;
+  std::map<KernelConfig, int> verifications;
 
  private:
-  std::function<Behaviour(const KernelConfigForward&)> behaviour_;
+  std::function<Behaviour(const KernelConfig&)> behaviour_;
   std::mt19937_64 random_{11};
 };
 

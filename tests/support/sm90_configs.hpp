@@ -35,10 +35,10 @@ inline std::vector<std::string> sm90_config_names() {
 }
 
 /// Those that serve the problem.
-inline std::vector<KernelConfigForward> sm90_configs(const Problem& problem) {
-  std::vector<KernelConfigForward> configs;
+inline std::vector<KernelConfig> sm90_configs(const Problem& problem) {
+  std::vector<KernelConfig> configs;
   for (const std::string& name : sm90_config_names()) {
-    const KernelConfigForward config = parse_config(name);
+    const KernelConfig config = parse_config(name);
     if (!reject(problem, config)) configs.push_back(config);
   }
   return configs;

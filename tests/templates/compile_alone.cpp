@@ -1,5 +1,5 @@
-// template_compile_alone ARCH: compiles every template that claims ARCH alone with NVRTC, and two emitted kernels, without a
-// warning. Exit code 0: all compile; 1: some do not, and their logs are printed; 77: the loaded NVRTC does not know ARCH, so
+// template_compile_alone ARCH: compiles every template that claims ARCH alone with NVRTC, and emitted kernels, without a warning.
+// Exit code 0: all compile; 1: some do not, and their logs are printed; 77: the loaded NVRTC does not know ARCH, so
 // nothing was tried.
 #include <fmt/format.h>
 
@@ -55,10 +55,13 @@ int run(const std::string& arch) {
   scatter.dtype = DType::fp16;
   scatter.permute_x = false;
   scatter.permute_y = true;
-  scatter.fuse_mul_post = true;
-  for (const Problem& problem : {gather, scatter}) {
-    ++tried;
-    failed += !compiles(emit_forward(problem, {}), arch, describe(problem));
+  for (Problem problem : {gather, scatter}) {
+    for (const Op op : {Op::forward, Op::dX, Op::dW}) {
+      problem.op = op;
+      problem.fuse_mul_post = op == Op::forward && problem.permute_y;
+      ++tried;
+      failed += !compiles(emit_kernel(problem, {}), arch, describe(problem));
+    }
   }
   fmt::print("{}: {} sources tried, {} failed\n", arch, tried, failed);
   return failed == 0 ? 0 : 1;

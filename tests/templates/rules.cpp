@@ -15,9 +15,7 @@ using namespace moe_tune;
 
 namespace {
 
-std::string folder_of(std::string_view path) {
-  return std::string(path.substr(0, path.find('/')));
-}
+std::string folder_of(std::string_view path) { return std::string(path.substr(0, path.find('/'))); }
 
 /// abi, ptx < mainloop, schedule, epilogue < kernels.
 int level_of(std::string_view path) {
@@ -82,8 +80,8 @@ TEST_CASE("templates: includes go to templates of the same level or below") {
 
 TEST_CASE("templates: the include rule sees what it must") {
   CHECK(include_fault("kernels/k.cuh", "#include \"ptx/base.cuh\"") == "");
-  CHECK(include_fault("ptx/base.cuh", "#include \"kernels/forward_sm80.cuh\"") != "");
-  CHECK(include_fault("mainloop/m.cuh", "  #  include \"kernels/forward_sm80.cuh\"") != "");
+  CHECK(include_fault("ptx/base.cuh", "#include \"kernels/rows_sm80.cuh\"") != "");
+  CHECK(include_fault("mainloop/m.cuh", "  #  include \"kernels/rows_sm80.cuh\"") != "");
   CHECK(include_fault("ptx/base.cuh", "#include <cuda_bf16.h>") != "");
   CHECK(include_fault("ptx/base.cuh", "#include \"absent.cuh\"") != "");
 }

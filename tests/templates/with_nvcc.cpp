@@ -56,7 +56,7 @@ int main() {
   problem.permute_x = true;
   const test::TemporaryFolder folder;
   const std::filesystem::path source = folder / "kernel.cu";
-  write_file_atomic(source, emit_forward(problem, {}));
+  write_file_atomic(source, emit_kernel(problem, {}));
   const std::filesystem::path cubin = folder / "kernel.cubin";
   const int code =
       run_program({nvcc.string(), "-arch=sm_80", "-cubin", "-Werror=all-warnings", "-o", cubin.string(), source.string()});

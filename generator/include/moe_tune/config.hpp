@@ -52,9 +52,13 @@ enum class Gather {
   copy_ahead,  ///< a warp of every block copies those of coming tiles to expert order, into workspace
 };
 
-/// Configuration of a forward grouped GEMM. BLOCK_M tiles the rows, BLOCK_N the output columns, BLOCK_K the reduction.
+/// Configuration of a grouped GEMM's kernel. What the blocks tile:
+///            BLOCK_M          BLOCK_N        BLOCK_K (the reduction)
+///   forward  rows             columns of Y   columns of X
+///   dX       rows             columns of dX  columns of dY
+///   dW       rows of dW (N)   columns (K)    rows of an expert
 /// The permutations and fusions are the Problem's, so a config can be moved between problems and compared.
-struct KernelConfigForward {
+struct KernelConfig {
   Family family = Family::sm80;
   int BLOCK_M = 128;
   int BLOCK_N = 128;
@@ -71,8 +75,12 @@ struct KernelConfigForward {
   TileSource tile_source = TileSource::static_order;
   Gather gather = Gather::dispatch;
 
-  auto operator<=>(const KernelConfigForward&) const = default;
+  auto operator<=>(const KernelConfig&) const = default;
 };
+
+using KernelConfigForward = KernelConfig;
+using KernelConfigBackward_dX = KernelConfig;
+using KernelConfigBackward_dW = KernelConfig;
 
 /// One field of a config, for everything that reads or prints one: database, override files, CLI. What a field may be depends
 /// on the family.
@@ -83,8 +91,8 @@ struct ConfigField {
   std::span<const std::string_view> spelling;             ///< for an enum: the names of its values, indexed by them; else empty
   std::string_view help;
   bool required;  ///< an override file must give it
-  int (*get)(const KernelConfigForward&);
-  void (*set)(KernelConfigForward&, int);
+  int (*get)(const KernelConfig&);
+  void (*set)(KernelConfig&, int);
 
   /// The values in `family`, ascending: one where the family leaves no choice. None for a number that is no family.
   std::span<const int> allowed(Family family) const {
@@ -97,37 +105,37 @@ struct ConfigField {
   }
 };
 
-/// Every field of KernelConfigForward, in the order in which it is printed.
-MOE_TUNE_API std::span<const ConfigField> forward_fields();
+/// Every field of KernelConfig, in the order in which it is printed.
+MOE_TUNE_API std::span<const ConfigField> config_fields();
 
 /// The families' names, indexed by Family.
 MOE_TUNE_API std::span<const std::string_view> family_names();
 
 /// The config of `family` that has the first value of every field: where to start when fields are set one by one.
-MOE_TUNE_API KernelConfigForward first_config(Family family);
+MOE_TUNE_API KernelConfig first_config(Family family);
 
 /// The value of a field as text: an enum's name or a decimal number.
-MOE_TUNE_API std::string field_text(const ConfigField& field, const KernelConfigForward& config);
+MOE_TUNE_API std::string field_text(const ConfigField& field, const KernelConfig& config);
 
 /// The values of a field in a family as text, separated by commas.
 MOE_TUNE_API std::string allowed_text(const ConfigField& field, Family family);
 
 /// What is wrong with the first field whose value is not in the family's config space; nothing when all are.
-MOE_TUNE_API std::optional<std::string> reject_field_values(const KernelConfigForward& config);
+MOE_TUNE_API std::optional<std::string> reject_field_values(const KernelConfig& config);
 
 /// A short unique name, e.g. "sm80_128x128x64_w4m2_s3_c2_mfast" or
 /// "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch".
-MOE_TUNE_API std::string to_string(const KernelConfigForward& config);
+MOE_TUNE_API std::string to_string(const KernelConfig& config);
 
 /// The config whose name to_string prints. Throws UsageError for any other text, and for a value outside the config space.
-MOE_TUNE_API KernelConfigForward parse_config(std::string_view name);
+MOE_TUNE_API KernelConfig parse_config(std::string_view name);
 
 /// The default split of warps along BLOCK_M when an sm80 config does not say: of those that leave each warp whole groups of 16
 /// rows and 32 columns, the one with the squarest warp tile; 1 when there is none.
 MOE_TUNE_API int default_warps_m(int BLOCK_M, int BLOCK_N, int warps);
 
 struct MOE_TUNE_API ConfigHash {
-  std::size_t operator()(const KernelConfigForward& config) const;
+  std::size_t operator()(const KernelConfig& config) const;
 };
 
 }  // namespace moe_tune

@@ -12,23 +12,28 @@
 namespace moe_tune {
 
 enum class DType { bf16, fp16 };
-enum class Op { forward };
+enum class Op { forward, dX, dW };
 /// Which of a block's two GEMMs this is. It is part of the tuning key (the two want different configs), not of the kernel.
 enum class Gemm { gate_up, down };
 
-/// Rows sorted by expert, expert e owning m_sizes[e] consecutive rows, times that expert's weight:
-///   Y[r, :] = X[src(r), :] . W[e]^T,  W of shape [E, N, K] row-major, accumulated in float32, stored as `dtype`.
-/// gather_indices[r] is the routed slot (token * top_k + choice) that stands at sorted row r.
+/// Rows sorted by expert, expert e owning m_sizes[e] consecutive rows, times that expert's weight W[e], W of shape [E, N, K]
+/// row-major, accumulated in float32, stored as `dtype`. gather_indices[r] is the routed slot (token * top_k + choice) that
+/// stands at sorted row r.
+///   forward   Y[dst(r), :]  = X[src(r), :] . W[e]^T
+///   dX        dX[src(r), :] = dY[dst(r), :] . W[e]
+///   dW        dW[e] = the sum over the rows r of expert e of dY[dst(r), :]^T . X[src(r), :], zeros for an expert without rows
+/// dX and dW are the gradients of the forward GEMM with the same N, K and permutations.
 struct Problem {
   Op op = Op::forward;
   Gemm gemm = Gemm::gate_up;
   DType dtype = DType::bf16;
   int E = 0;                   ///< experts whose weights this process holds
-  int N = 0;                   ///< output columns; a multiple of 8
-  int K = 0;                   ///< reduction length; a multiple of 8
+  int N = 0;                   ///< columns of Y; a multiple of 8
+  int K = 0;                   ///< columns of X; a multiple of 8
   int top_k = 1;               ///< experts per token: a routed slot is token * top_k + choice
-  bool permute_x = false;      ///< X is (T, K) in token order: row r reads X[gather_indices[r] / top_k]
-  bool permute_y = false;      ///< row r is stored at Y[gather_indices[r]] (slot order)
+  bool permute_x = false;      ///< X is (T, K) in token order: src(r) = gather_indices[r] / top_k. dX is (M, K) in slot order
+                               ///< then, src(r) = gather_indices[r]: the rows of a token are yet to be summed
+  bool permute_y = false;      ///< Y and dY are (M, N) in slot order: dst(r) = gather_indices[r]
   bool fuse_mul_post = false;  ///< the stored row is scaled by topk_weights[slot] in float32; needs permute_y
   bool fuse_mul_pre = false;   ///< the accumulated row is scaled by topk_weights[slot] in float32, before SwiGLU; needs permute_x
   bool fuse_swiglu = false;    ///< Y is (M, N / 2): silu(gate) * up of the products; W[e] has N / 2 gate rows, then N / 2 up rows
@@ -63,8 +68,10 @@ MOE_TUNE_API bool Problem::*parse_fusion(std::string_view text);
 /// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
 MOE_TUNE_API std::string describe(const Problem& problem);
 
-/// Columns of Y.
-constexpr int output_columns(const Problem& problem) { return problem.fuse_swiglu ? problem.N / 2 : problem.N; }
+/// Columns of what forward and dX store.
+constexpr int output_columns(const Problem& problem) {
+  return problem.op == Op::dX ? problem.K : problem.fuse_swiglu ? problem.N / 2 : problem.N;
+}
 
 /// Bytes of one element of X, W and Y.
 constexpr int element_bytes(DType) { return 2; }

@@ -23,13 +23,20 @@ enum class IndexType { int32, int64 };
 /// Of topk_weights: the problem's dtype, or float32.
 enum class WeightType { storage, float32 };
 
-/// Device memory of one call; nothing is owned or kept. x, w, y, pre_activation, workspace and the row strides are multiples of
-/// 16 bytes, the other pointers of their element. Strides are in elements, between the starts of rows; 0 means contiguous. M =
-/// tokens * top_k.
-struct GroupedGemmForwardArgs {
+/// Device memory of one call; nothing is owned or kept. What an operation reads and writes:
+///   forward  x, w    y
+///   dX       w, dy   dx
+///   dW       x, dy   dw
+/// Tensors, workspace and the row strides are multiples of 16 bytes, the other pointers of their element. Strides are in
+/// elements, between the starts of rows, the gradients' as those of what they are gradients of; 0 means contiguous. M = tokens *
+/// top_k.
+struct GroupedGemmArgs {
   const void* x = nullptr;               ///< (tokens, K) with permute_x, else (M, K) in expert order
   const void* w = nullptr;               ///< (E, N, K)
   void* y = nullptr;                     ///< (M, N), with fuse_swiglu (M, N / 2); rows past sum(m_sizes) are not touched
+  const void* dy = nullptr;              ///< (M, N), ordered as y
+  void* dx = nullptr;                    ///< (M, K): in slot order with permute_x, else in expert order; rows as of y
+  void* dw = nullptr;                    ///< (E, N, K); zeros for an expert without rows
   void* pre_activation = nullptr;        ///< (M, N), indexed like y; needed with keep_pre_activation
   const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device
   const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; needed with permute_x or permute_y
@@ -38,12 +45,12 @@ struct GroupedGemmForwardArgs {
   IndexType gather_indices_type = IndexType::int32;
   WeightType topk_weights_type = WeightType::storage;
   std::int64_t tokens = 0;
-  std::int64_t x_row_stride = 0;
-  std::int64_t w_row_stride = 0;
+  std::int64_t x_row_stride = 0;  ///< of x or dx
+  std::int64_t w_row_stride = 0;  ///< of w or dw
   std::int64_t w_expert_stride = 0;
-  std::int64_t y_row_stride = 0;
+  std::int64_t y_row_stride = 0;  ///< of y or dy
   std::int64_t pre_activation_row_stride = 0;
-  /// GroupedGemmForward::workspace_bytes(tokens) bytes that no other call uses at the same time; null: from a pool of the
+  /// GroupedGemm::workspace_bytes(tokens) bytes that no other call uses at the same time; null: from a pool of the
   /// library.
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
@@ -86,30 +93,30 @@ class MOE_TUNE_API Library {
   DeviceStatus status(int device, bool clear = false);
 
  private:
-  friend class GroupedGemmForward;
+  friend class GroupedGemm;
   struct State;
   std::unique_ptr<State> state_;
 };
 
 /// Which config serves a call, and why.
 struct Selection {
-  KernelConfigForward config;
+  KernelConfig config;
   std::string reason;   ///< one line for people
   std::string warning;  ///< not empty when the entry is stale: what to do
 };
 
-/// Forward grouped GEMM for one problem on one device (problem.hpp has the formula). Configs are looked up once, for every token
-/// count; run() then costs a binary search and a launch. Thread-safe: any threads may run it, on any streams of the device.
-class MOE_TUNE_API GroupedGemmForward {
+/// Grouped GEMM for one problem on one device: forward, or a gradient (problem.hpp has the formulas). Configs are looked up once,
+/// for every token count; run() then costs a binary search and a launch. Thread-safe: any threads may run it, on any streams of
+/// the device.
+class MOE_TUNE_API GroupedGemm {
  public:
   /// `device` is a CUDA ordinal; its primary context is used, the one of the CUDA runtime and torch. `config` fixes the kernel
   /// for all token counts; otherwise override file > measured > predicted > heuristic decide. Throws UsageError for a problem or
   /// config that cannot be, EnvironmentError without a GPU or NVRTC.
-  GroupedGemmForward(Library& library, const Problem& problem, int device,
-                     const std::optional<KernelConfigForward>& config = std::nullopt);
-  ~GroupedGemmForward();
-  GroupedGemmForward(GroupedGemmForward&&) noexcept;
-  GroupedGemmForward& operator=(GroupedGemmForward&&) noexcept;
+  GroupedGemm(Library& library, const Problem& problem, int device, const std::optional<KernelConfig>& config = std::nullopt);
+  ~GroupedGemm();
+  GroupedGemm(GroupedGemm&&) noexcept;
+  GroupedGemm& operator=(GroupedGemm&&) noexcept;
 
   /// Enqueues the product on `stream` and returns, without synchronising with the device. Can be captured into a CUDA graph and
   /// replayed with other data, m_sizes and gather_indices, beside anything but itself and copies of it. The first call that uses
@@ -121,12 +128,12 @@ class MOE_TUNE_API GroupedGemmForward {
   /// keeps it when the call is done: it asks the system for memory only when the calls that run at the same time need more than
   /// ever before. Captured, such a call has an allocation and a release as nodes of the graph. Throws UsageError for bad
   /// arguments.
-  void run(const GroupedGemmForwardArgs& args, CUstream_st* stream);
+  void run(const GroupedGemmArgs& args, CUstream_st* stream);
 
-  /// Bytes of GroupedGemmForwardArgs::workspace that run() needs for `tokens`; 0: none.
+  /// Bytes of GroupedGemmArgs::workspace that run() needs for `tokens`; 0: none.
   std::size_t workspace_bytes(std::int64_t tokens) const;
 
-  /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmForwardArgs, and lets the
+  /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmArgs, and lets the
   /// library's pool have the workspace of one such call.
   void prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride = 0);
 

@@ -33,7 +33,7 @@ typedef enum { MOE_TUNE_SM80 = 0, MOE_TUNE_SM90 = 1 } moe_tune_family;
 /* A kernel config by hand; the fields are those of `moe-tune list-configs`. warps_m = 0 chooses the split of the warps. Fields
  * that struct_size leaves out count as 0. */
 typedef struct {
-  uint32_t struct_size; /* sizeof(moe_tune_config_forward) */
+  uint32_t struct_size; /* sizeof(moe_tune_config_forward), of gradients too */
   int32_t BLOCK_M, BLOCK_N, BLOCK_K;
   int32_t warps, warps_m, stages, ctas_per_sm;
   int32_t n_fastest; /* tile_order: 0 = m_fastest, 1 = n_fastest */
@@ -83,6 +83,38 @@ MOE_TUNE_C_API int moe_tune_workspace_bytes_forward(const moe_tune_forward_args*
 
 /* Writes which config serves `args` at `tokens`, and why, as one line; cut to `size` bytes, always terminated. */
 MOE_TUNE_C_API int moe_tune_explain_forward(const moe_tune_forward_args* args, int64_t tokens, char* text, size_t size);
+
+/* Gradients of the forward product with the same permutations, given dy, the gradient of its y:
+ *   dX  dx[src(r), :] = dy[dst(r), :] . w[e], src(r) being a slot with permute_x: the rows of a token are yet to be summed
+ *   dW  dw[e] = the sum over the rows r of expert e of dy[dst(r), :]^T . x[src(r), :], zeros for an expert without rows
+ * Fields that struct_size leaves out count as 0. */
+typedef struct {
+  uint32_t struct_size;           /* sizeof(moe_tune_backward_args) */
+  int32_t gemm;                   /* moe_tune_gemm: which tuned entry to use */
+  const DLTensor* dy;             /* (M, N); bfloat16 or float16; CUDA; last stride 1 */
+  const DLTensor* x;              /* dW: (T, K) with permute_x, else (M, K), same dtype; dX: NULL */
+  const DLTensor* w;              /* dX: (E, N, K), same dtype; dW: NULL */
+  const DLTensor* dx;             /* dX: (M, K), same dtype; written; dW: NULL */
+  const DLTensor* dw;             /* dW: (E, N, K), same dtype; written; dX: NULL */
+  const DLTensor* m_sizes;        /* (E), int32 or int64 */
+  const DLTensor* gather_indices; /* (M), int32 or int64; NULL without a permutation */
+  int32_t top_k;
+  int32_t permute_x;
+  int32_t permute_y;
+  int32_t max_sms;                       /* as in moe_tune_forward_args */
+  const moe_tune_config_forward* config; /* NULL: the library chooses */
+  const DLTensor* workspace;             /* 1-D, any dtype; NULL: the library's own */
+} moe_tune_backward_args;
+
+/* As their namesakes of forward. */
+MOE_TUNE_C_API int moe_tune_grouped_gemm_backward_dX(const moe_tune_backward_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_grouped_gemm_backward_dW(const moe_tune_backward_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_prepare_backward_dX(const moe_tune_backward_args* args, const int64_t* tokens, size_t count);
+MOE_TUNE_C_API int moe_tune_prepare_backward_dW(const moe_tune_backward_args* args, const int64_t* tokens, size_t count);
+MOE_TUNE_C_API int moe_tune_workspace_bytes_backward_dX(const moe_tune_backward_args* args, int64_t tokens, size_t* bytes);
+MOE_TUNE_C_API int moe_tune_workspace_bytes_backward_dW(const moe_tune_backward_args* args, int64_t tokens, size_t* bytes);
+MOE_TUNE_C_API int moe_tune_explain_backward_dX(const moe_tune_backward_args* args, int64_t tokens, char* text, size_t size);
+MOE_TUNE_C_API int moe_tune_explain_backward_dW(const moe_tune_backward_args* args, int64_t tokens, char* text, size_t size);
 
 /* Bad device data that kernels met on a device (MOE_TUNE_STATUS_*), without waiting; `clear` non-zero resets it. */
 MOE_TUNE_C_API int moe_tune_device_status(int device, uint32_t* bits, int clear);

@@ -18,7 +18,7 @@ template <int path> struct Bomb<0, path> { static constexpr int value = path & 1
 extern "C" __global__ void moe_tune_forward(int* out) { *out = Bomb<30, 0>::value; }
 )";
 
-std::string emit(const moe_tune::Problem& problem, const moe_tune::KernelConfigForward& config) {
+std::string emit(const moe_tune::Problem& problem, const moe_tune::KernelConfig& config) {
   switch (config.BLOCK_M) {
     case 16:
       return compile_bomb;
@@ -29,7 +29,7 @@ std::string emit(const moe_tune::Problem& problem, const moe_tune::KernelConfigF
     case 128:
       std::abort();
     default:
-      return moe_tune::emit_forward(problem, config);
+      return moe_tune::emit_kernel(problem, config);
   }
 }
 

@@ -9,10 +9,10 @@
 
 namespace {
 
-using moe_tune::KernelConfigForward;
+using moe_tune::KernelConfig;
 
 /// What the kernel does instead of running.
-std::string planted_body(const KernelConfigForward& config) {
+std::string planted_body(const KernelConfig& config) {
   const std::string ptx = "moe_tune::ptx::";
   if (config.ctas_per_sm == 2) {  // all threads write one word
     return ptx + "store_shared(" + ptx + "shared_base(), static_cast<int>(" + ptx + "thread_index()));";
@@ -29,8 +29,8 @@ std::string planted_body(const KernelConfigForward& config) {
   }
 }
 
-std::string emit(const moe_tune::Problem& problem, const KernelConfigForward& config) {
-  std::string source = moe_tune::emit_forward(problem, config);
+std::string emit(const moe_tune::Problem& problem, const KernelConfig& config) {
+  std::string source = moe_tune::emit_kernel(problem, config);
   if (config.tile_order == moe_tune::TileOrder::m_fastest) return source;
   if (config.BLOCK_K == 32) return source + "this is no C++";
   if (config.BLOCK_K == 128) throw std::bad_alloc();

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -21,7 +21,7 @@ Problem with_permutation(int permutation) {
 
 void check_status(const CaseSpec& spec, unsigned expected) {
   INFO(spec.describe());
-  ForwardCase forward(spec);
+  GemmCase forward(spec);
   for (const Family family : Gpu::get().families(spec.problem)) {
     const KernelSpec kernel = Gpu::get().default_kernel(spec.problem, spec.tokens, family);
     INFO(to_string(kernel.config));
@@ -105,11 +105,11 @@ TEST_CASE("bad data: negative or too large m_sizes are cut and reported") {
 TEST_CASE("bad data: the status stays until it is cleared") {
   CaseSpec spec = routed_case(with_permutation(1), 40, {});
   spec.gather_indices[3] = -7;
-  ForwardCase bad(spec);
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(spec.problem, spec.tokens));
+  GemmCase bad(spec);
+  const GemmKernel kernel = Gpu::get().load(Gpu::get().default_kernel(spec.problem, spec.tokens));
   CHECK(bad.run(kernel) == abi::status_bad_gather_index);
   abi::GroupedGemmArgs args = bad.args();
-  ForwardCase good(routed_case(with_permutation(1), 40, {}));
+  GemmCase good(routed_case(with_permutation(1), 40, {}));
   args.gather_indices = good.args().gather_indices;
   kernel.launch(args, good.resources(), nullptr);
   CHECK(bad.status() == abi::status_bad_gather_index);
@@ -120,7 +120,7 @@ TEST_CASE("bad data: NaN and infinity stay with their rows") {
     const CaseSpec spec = one_expert_case(with_permutation(permutation), 150, 4);
     CaseSpec split = spec;
     split.m_sizes = {70, 0, 61, 0, 29, 100, 0, 40, 0};
-    ForwardCase forward(split);
+    GemmCase forward(split);
     // Rows of x that only the third expert reads: slots fall along the rows, two per token.
     const int first = permutation == 1 ? (spec.M() - 131 + 1) / 2 : 70;
     const int rows = permutation == 1 ? 30 : 61;

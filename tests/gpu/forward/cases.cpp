@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -61,14 +61,14 @@ void check_shape(const Problem& shape) {
   Gpu::get().compile_ahead(kernels);
   std::size_t next = 0;
   for (const KernelSpec& spec : kernels) {
-    const ForwardKernel kernel = Gpu::get().load(spec);
+    const GemmKernel kernel = Gpu::get().load(spec);
     for (const int tokens : token_counts) {
       const std::vector<CaseSpec> all = cases(spec.problem, tokens);
       // Every routing at 129 tokens; elsewhere they take turns from kernel to kernel.
       if (tokens == 129) {
-        for (const CaseSpec& each : all) check_forward(each, kernel);
+        for (const CaseSpec& each : all) check_kernel(each, kernel);
       } else {
-        check_forward(all[next++ % all.size()], kernel);
+        check_kernel(all[next++ % all.size()], kernel);
       }
     }
   }
@@ -86,12 +86,12 @@ TEST_CASE("cases: weights whose rows are not contiguous") {
       for (const int tokens : {3, 129}) {
         KernelSpec spec = Gpu::get().default_kernel(problem, tokens, family);
         spec.layout = WeightLayout::strided;
-        const ForwardKernel kernel = Gpu::get().load(spec);
+        const GemmKernel kernel = Gpu::get().load(spec);
         for (const int padding : {0, 8, 64}) {
           CaseSpec each = routed_case(problem, tokens, {});
           each.w_row_padding = padding;
           each.w_expert_padding = padding / 2 / 8 * 8;
-          check_forward(each, kernel);
+          check_kernel(each, kernel);
         }
       }
     }

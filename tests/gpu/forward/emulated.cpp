@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "generator/config_space.hpp"
-#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/emulator/gemm_kernel.hpp"
 #include "runtime/reference/half.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 #include "tests/support/spread_configs.hpp"
 
 using namespace moe_tune;
@@ -35,19 +35,19 @@ void check_agreement(const Problem& problem, const std::vector<std::uint16_t>& g
 
 void check_problem(const Problem& problem) {
   std::vector<KernelSpec> kernels;
-  for (const KernelConfigForward& config : spread(config_space(problem, Gpu::get().description()), 1)) {
+  for (const KernelConfig& config : spread(config_space(problem, Gpu::get().description()), 1)) {
     kernels.push_back({problem, config});
   }
   REQUIRE(kernels.size() > 8);
   Gpu::get().compile_ahead(kernels);
   for (const KernelSpec& spec : kernels) {
-    const ForwardKernel kernel = Gpu::get().load(spec);
-    const emulator::ForwardKernel emulated_kernel(problem, spec.config);
+    const GemmKernel kernel = Gpu::get().load(spec);
+    const emulator::GemmKernel emulated_kernel(problem, spec.config);
     for (const CaseSpec& call : {routed_case(problem, 41, {RoutingSpec::Kind::zipf, 1.5, 3}), partial_case(problem, 25)}) {
       INFO(call.describe() << " " << to_string(spec.config));
-      ForwardCase on_gpu(call);
+      GemmCase on_gpu(call);
       CHECK(on_gpu.run(kernel) == 0);
-      emulator::ForwardCase emulated(call);
+      emulator::GemmCase emulated(call);
       CHECK(emulated.run(emulated_kernel, 2) == 0);
       check_agreement(problem, on_gpu.download_y(), emulated.y());
       if (problem.keep_pre_activation) {

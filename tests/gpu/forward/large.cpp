@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "runtime/jit/driver.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -40,7 +40,7 @@ std::vector<KernelSpec> named_kernels(const CaseSpec& spec, std::initializer_lis
 
 void check_large(const CaseSpec& spec, const std::vector<KernelSpec>& kernels) {
   INFO(spec.describe());
-  ForwardCase forward(spec);
+  GemmCase forward(spec);
   for (const KernelSpec& kernel : kernels) {
     CHECK(forward.run(Gpu::get().load(kernel)) == 0);
     const Comparison comparison = forward.compare();

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/jit/driver.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 #include "tests/gpu/support/graph.hpp"
 #include "tests/support/sm90_configs.hpp"
 
@@ -26,13 +26,13 @@ TEST_CASE("launching: 100 runs give the same bits") {
   for (const Problem& problem : {gather, scatter}) {
     for (const Family family : Gpu::get().families(problem)) kernels.push_back(Gpu::get().default_kernel(problem, 300, family));
     if (!has_sm90()) continue;
-    for (const KernelConfigForward& config : sm90_configs(problem)) kernels.push_back({problem, config});
+    for (const KernelConfig& config : sm90_configs(problem)) kernels.push_back({problem, config});
   }
   Gpu::get().compile_ahead(kernels);
   for (const KernelSpec& spec : kernels) {
     INFO(describe(spec.problem) << " " << to_string(spec.config));
-    const ForwardKernel kernel = Gpu::get().load(spec);
-    ForwardCase forward(routed_case(spec.problem, 300, {RoutingSpec::Kind::zipf, 1.0, 2}));
+    const GemmKernel kernel = Gpu::get().load(spec);
+    GemmCase forward(routed_case(spec.problem, 300, {RoutingSpec::Kind::zipf, 1.0, 2}));
     CHECK(forward.run(kernel) == 0);
     check_result(forward);
     const std::vector<std::uint16_t> first = forward.download_y();
@@ -49,8 +49,8 @@ TEST_CASE("launching: 100 runs give the same bits") {
 TEST_CASE("launching: a captured launch reads m_sizes when it is replayed") {
   const Family family = GENERATE(Family::sm80, Family::sm90);
   if (family == Family::sm90 && !has_sm90()) return;
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200, family));
-  ForwardCase forward(one_expert_case(gather, 200, 5));
+  const GemmKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 200, family));
+  GemmCase forward(one_expert_case(gather, 200, 5));
   const Stream stream;
   const CapturedGraph graph(stream.get(), [&] { kernel.launch(forward.args(), forward.resources(), stream.get()); });
   forward.reset(stream.get());
@@ -76,20 +76,20 @@ TEST_CASE("launching: part of the GPU, or more of it than there is, gives the sa
   std::vector<KernelSpec> kernels;
   for (const Family family : Gpu::get().families(gather)) kernels.push_back(Gpu::get().default_kernel(gather, 300, family));
   if (has_sm90()) {
-    for (const KernelConfigForward& config : sm90_configs(gather)) kernels.push_back({gather, config});
+    for (const KernelConfig& config : sm90_configs(gather)) kernels.push_back({gather, config});
   }
   Gpu::get().compile_ahead(kernels);
   for (const KernelSpec& spec : kernels) {
-    const ForwardKernel kernel = Gpu::get().load(spec);
+    const GemmKernel kernel = Gpu::get().load(spec);
     for (const int max_sms : {1, 2, 7, Gpu::get().sm_count(), 100000}) {
       INFO("max_sms " << max_sms);
-      check_forward(routed_case(gather, 300, {}), kernel, max_sms);
+      check_kernel(routed_case(gather, 300, {}), kernel, max_sms);
     }
   }
 }
 
 TEST_CASE("launching: no tokens launch nothing") {
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 1));
+  const GemmKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 1));
   abi::GroupedGemmArgs args = {};
   kernel.launch(args, {}, nullptr);  // null pointers would fault
   driver().cuStreamSynchronize(nullptr);
@@ -98,13 +98,13 @@ TEST_CASE("launching: no tokens launch nothing") {
 TEST_CASE("launching: two threads share a kernel, each on its stream") {
   const Family family = GENERATE(Family::sm80, Family::sm90);
   if (family == Family::sm90 && !has_sm90()) return;
-  const ForwardKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300, family));
-  ForwardCase cases[] = {ForwardCase(routed_case(gather, 300, {})),
-                         ForwardCase(routed_case(gather, 300, {RoutingSpec::Kind::zipf, 1.0, 8}))};
+  const GemmKernel kernel = Gpu::get().load(Gpu::get().default_kernel(gather, 300, family));
+  GemmCase cases[] = {GemmCase(routed_case(gather, 300, {})),
+                      GemmCase(routed_case(gather, 300, {RoutingSpec::Kind::zipf, 1.0, 8}))};
   std::atomic<int> failures = 0;
   {
     std::vector<std::jthread> threads;
-    for (ForwardCase& forward : cases) {
+    for (GemmCase& forward : cases) {
       threads.emplace_back([&] {
         const CurrentContext current(Gpu::get().context());
         const Stream stream;
@@ -116,5 +116,5 @@ TEST_CASE("launching: two threads share a kernel, each on its stream") {
     }
   }
   CHECK(failures == 0);
-  for (const ForwardCase& forward : cases) CHECK(forward.guards_intact());
+  for (const GemmCase& forward : cases) CHECK(forward.guards_intact());
 }

@@ -1,4 +1,4 @@
-// GroupedGemmForward: the public API's way to a launch, with the library's workspace and with the caller's.
+// GroupedGemm: the public API's way to a launch, with the library's workspace and with the caller's.
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include "moe_tune/grouped_gemm.hpp"
 #include "runtime/jit/driver.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 #include "tests/gpu/support/graph.hpp"
 
 using namespace moe_tune;
@@ -25,9 +25,9 @@ constexpr Problem fused = {.E = 24,
                            .keep_pre_activation = true};
 constexpr int tokens = 300;
 
-GroupedGemmForwardArgs api_args(const ForwardCase& forward) {
+GroupedGemmArgs api_args(const GemmCase& forward) {
   const abi::GroupedGemmArgs& from = forward.args();
-  GroupedGemmForwardArgs args;
+  GroupedGemmArgs args;
   args.x = from.x;
   args.w = from.w;
   args.y = from.y;
@@ -58,7 +58,7 @@ struct Operation {
   explicit Operation(const std::string& config) : gemm(library, fused, 0, parse_config(config)) {}
 
   Library library{LibraryOptions{}};
-  GroupedGemmForward gemm;
+  GroupedGemm gemm;
 };
 
 }  // namespace
@@ -72,8 +72,8 @@ TEST_CASE("operation: workspace of the library's and of the caller's gives the s
   // Rows in expert order; of those that are copied ahead also a counter, and a flag for each 32.
   CHECK(needed == std::size_t{tokens} * 3 * 456 * 2 + (config == copy_ahead ? (1 + 29) * sizeof(unsigned) : 0));
   CHECK(operation.gemm.workspace_bytes(0) == 0);
-  ForwardCase forward(fused_case(1));
-  GroupedGemmForwardArgs args = api_args(forward);
+  GemmCase forward(fused_case(1));
+  GroupedGemmArgs args = api_args(forward);
   const Stream stream;
   const auto run = [&] {
     forward.reset(stream.get());
@@ -97,7 +97,7 @@ TEST_CASE("operation: after prepare() calls allocate nothing, one after the othe
   const std::string config = GENERATE(as<std::string>(), dispatch, copy_ahead, in_kernel);
   INFO(config);
   Operation operation(config);
-  ForwardCase forward(fused_case(2));
+  GemmCase forward(fused_case(2));
   const std::int64_t counts[] = {tokens};
   operation.gemm.prepare(counts);
   const auto free_bytes = [] {
@@ -108,7 +108,7 @@ TEST_CASE("operation: after prepare() calls allocate nothing, one after the othe
   const Stream stream;
   // The driver may load a kernel no earlier than its first launch. In memory of the caller's: what the library's own takes must
   // be there without.
-  GroupedGemmForwardArgs first = api_args(forward);
+  GroupedGemmArgs first = api_args(forward);
   const DeviceBuffer workspace(operation.gemm.workspace_bytes(tokens));
   first.workspace = workspace.get();
   first.workspace_bytes = workspace.bytes();
@@ -128,8 +128,8 @@ TEST_CASE("operation: captured calls are replayed beside eager ones, from severa
   Operation operation(config);
   const std::int64_t counts[] = {tokens};
   operation.gemm.prepare(counts);
-  std::vector<std::unique_ptr<ForwardCase>> cases;
-  for (const std::uint64_t seed : {1, 2, 3, 4}) cases.push_back(std::make_unique<ForwardCase>(fused_case(seed)));
+  std::vector<std::unique_ptr<GemmCase>> cases;
+  for (const std::uint64_t seed : {1, 2, 3, 4}) cases.push_back(std::make_unique<GemmCase>(fused_case(seed)));
   const Stream captured;
   const CapturedGraph graph(captured.get(), [&] {
     operation.gemm.run(api_args(*cases[2]), captured.get());

@@ -9,7 +9,7 @@
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/queue_counters.hpp"
 #include "runtime/launch/workspace_pool.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 #include "tests/gpu/support/graph.hpp"
 
 using namespace moe_tune;
@@ -55,26 +55,26 @@ TEST_CASE("resources: a captured launch has a queue counter of its own, and memo
 TEST_CASE("resources: pooled workspace serves calls on several streams, and in graphs beside them") {
   if (!has_sm90()) return;
   const Problem problem = {.E = 24, .N = 392, .K = 456, .top_k = 3, .permute_x = true};
-  const KernelConfigForward config =
+  const KernelConfig config =
       parse_config(GENERATE(as<std::string>(), "sm90_192x128x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_dispatch",
                             "sm90_192x128x64_weights_pingpong_w12_s3_c1_x1_queue_mfast_copyahead",
                             "sm90_128x128x64_tokens_coop_w12_s4_c1_x2_static_nfast_copyahead",
                             "sm90_64x256x64_weights_pingpong_w12_s4_c1_x2_queue_mfast_inkernel"));
   INFO(to_string(config));
-  const ForwardKernel kernel = Gpu::get().load({problem, config});
+  const GemmKernel kernel = Gpu::get().load({problem, config});
   CUdevice device = 0;
   driver().cuCtxGetDevice(&device);
   const WorkspacePool pool(device);
   QueueCounters counters(allocate_queue_counters);
-  const auto launch = [&](const ForwardCase& forward, CUstream stream) {
+  const auto launch = [&](const GemmCase& forward, CUstream stream) {
     const PooledWorkspace workspace(pool, kernel.workspace_bytes(forward.args().M), stream);
     kernel.launch(forward.args(), {workspace.get(), queue_counter(counters, stream)}, stream);
   };
   pool.reserve(kernel.workspace_bytes(900));
 
-  std::vector<std::unique_ptr<ForwardCase>> cases;
+  std::vector<std::unique_ptr<GemmCase>> cases;
   for (const std::uint64_t seed : {1, 2, 3}) {
-    cases.push_back(std::make_unique<ForwardCase>(routed_case(problem, 300, {RoutingSpec::Kind::zipf, 1.0, seed})));
+    cases.push_back(std::make_unique<GemmCase>(routed_case(problem, 300, {RoutingSpec::Kind::zipf, 1.0, seed})));
   }
   const Stream streams[3];
   const CapturedGraph graph(streams[2].get(), [&] { launch(*cases[2], streams[2].get()); });
@@ -91,9 +91,9 @@ TEST_CASE("resources: pooled workspace serves calls on several streams, and in g
 TEST_CASE("resources: a launch without what it needs is refused") {
   if (!has_sm90()) return;
   const Problem problem = {.E = 4, .N = 256, .K = 64, .top_k = 1, .permute_x = true};
-  const KernelConfigForward config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
-  const ForwardKernel kernel = Gpu::get().load({problem, config});
-  ForwardCase forward(routed_case(problem, 10, {}));
+  const KernelConfig config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  const GemmKernel kernel = Gpu::get().load({problem, config});
+  GemmCase forward(routed_case(problem, 10, {}));
   LaunchResources resources = forward.resources();
   resources.queue = nullptr;
   CHECK_THROWS_WITH(kernel.launch(forward.args(), resources, nullptr), Catch::Contains("needs a queue counter"));

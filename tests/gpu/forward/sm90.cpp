@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 #include "tests/support/ragged_cases.hpp"
 #include "tests/support/sm90_configs.hpp"
 
@@ -17,18 +17,18 @@ constexpr Problem plain = {.E = 7, .N = 976, .K = 1160, .top_k = 2};
 void check_problem(const Problem& problem) {
   if (!has_sm90()) return;
   std::vector<KernelSpec> kernels;
-  for (const KernelConfigForward& config : sm90_configs(problem)) kernels.push_back({problem, config});
+  for (const KernelConfig& config : sm90_configs(problem)) kernels.push_back({problem, config});
   REQUIRE(kernels.size() >= 6);
   Gpu::get().compile_ahead(kernels);
   for (const KernelSpec& spec : kernels) {
-    const ForwardKernel kernel = Gpu::get().load(spec);
+    const GemmKernel kernel = Gpu::get().load(spec);
     CHECK(kernel.resident_blocks() >= spec.config.ctas_per_sm);
     std::vector<CaseSpec> cases = ragged_cases(problem, spec.config.BLOCK_M);
     for (std::size_t i = 0; i < cases.size(); ++i) {
       cases[i].w_row_padding = i % 4 == 3 ? 16 : 0;  // tensor maps carry strides
-      check_forward(cases[i], kernel);
+      check_kernel(cases[i], kernel);
     }
-    check_forward(routed_case(problem, 3000, {RoutingSpec::Kind::zipf, 1.0, 5}), kernel);
+    check_kernel(routed_case(problem, 3000, {RoutingSpec::Kind::zipf, 1.0, 5}), kernel);
   }
 }
 
@@ -83,13 +83,25 @@ TEST_CASE("sm90: fuse_swiglu") {
   }
 }
 
+TEST_CASE("sm90: dX") {
+  for (const int permutation : {0, 1, 2}) {
+    Problem problem = plain;
+    problem.op = Op::dX;
+    problem.dtype = permutation == 1 ? DType::fp16 : DType::bf16;
+    problem.permute_x = permutation == 1;
+    problem.permute_y = permutation == 2;
+    problem.gemm = permutation == 2 ? Gemm::down : Gemm::gate_up;
+    check_problem(problem);
+  }
+}
+
 TEST_CASE("sm90: the smallest sizes") {
   if (!has_sm90()) return;
   for (const Problem& problem : {Problem{.E = 1, .N = 8, .K = 8, .top_k = 1}, Problem{.E = 1, .N = 8, .K = 256, .top_k = 1},
                                  Problem{.E = 65, .N = 72, .K = 8, .top_k = 3, .permute_x = true},
                                  Problem{.E = 2, .N = 16, .K = 8, .top_k = 1, .fuse_swiglu = true}}) {
-    for (const KernelConfigForward& config : sm90_configs(problem)) {
-      check_forward(routed_case(problem, 9, {}), Gpu::get().load({problem, config}));
+    for (const KernelConfig& config : sm90_configs(problem)) {
+      check_kernel(routed_case(problem, 9, {}), Gpu::get().load({problem, config}));
     }
   }
 }

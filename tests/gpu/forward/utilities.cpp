@@ -11,7 +11,7 @@
 #include "runtime/reference/half.hpp"
 #include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/random.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -39,7 +39,7 @@ class ComparedCase {
   }
 
  private:
-  ForwardCase forward_;
+  GemmCase forward_;
   std::vector<std::uint16_t> y_;
 };
 
@@ -48,7 +48,7 @@ void check_reference(const Problem& problem, const abi::GroupedGemmArgs& args, c
   const double missing = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> expected(std::size_t(args.M) * output_columns(problem), missing);
   REQUIRE(actual.size() == expected.size());
-  reference_forward(problem, args, expected);
+  reference_rows(problem, args, expected);
   // SwiGLU multiplies two sums of about unit size, and their errors.
   const double bound = (problem.fuse_swiglu ? 1e-5 : 2e-6) * std::sqrt(problem.K);
   int wrong = 0;
@@ -101,7 +101,7 @@ TEST_CASE("utilities: the reference agrees with float64 on the CPU") {
         spec.w_expert_padding = 24;
         if (problem.permute_x || problem.permute_y) spec.gather_indices[0] = spec.M();  // a bad slot
         INFO(spec.describe());
-        ForwardCase forward(spec);
+        GemmCase forward(spec);
 
         const abi::GroupedGemmArgs inputs = forward.download_inputs();
         check_reference(problem, inputs, forward.download_reference());
@@ -132,7 +132,7 @@ TEST_CASE("utilities: the comparison accepts a rounded reference") {
 TEST_CASE("utilities: a wrong element of the kept pre-activation is seen when y is right") {
   Problem problem = ragged_problem();
   problem.fuse_swiglu = problem.keep_pre_activation = true;
-  const ForwardCase forward(partial_case(problem, 60));
+  const GemmCase forward(partial_case(problem, 60));
   const auto rounded = [&](const std::vector<float>& reference, std::vector<std::uint16_t> values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (!std::isnan(reference[i])) values[i] = from_float(reference[i], problem.dtype);

@@ -36,7 +36,7 @@ void Gpu::compile_ahead(std::span<const KernelSpec> kernels) const {
   const auto worker = [&] {
     for (std::size_t i = next++; i < kernels.size(); i = next++) {
       try {
-        compile_forward(cubin_cache(), kernels[i].problem, kernels[i].config, description_, kernels[i].layout);
+        compile_kernel(cubin_cache(), kernels[i].problem, kernels[i].config, description_, kernels[i].layout);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
@@ -50,10 +50,9 @@ void Gpu::compile_ahead(std::span<const KernelSpec> kernels) const {
   if (failure) std::rethrow_exception(failure);
 }
 
-ForwardKernel Gpu::load(const KernelSpec& kernel) const {
-  return ForwardKernel(kernel.problem, kernel.config,
-                       compile_forward(cubin_cache(), kernel.problem, kernel.config, description_, kernel.layout),
-                       info_.sm_count);
+GemmKernel Gpu::load(const KernelSpec& kernel) const {
+  return GemmKernel(kernel.problem, kernel.config,
+                    compile_kernel(cubin_cache(), kernel.problem, kernel.config, description_, kernel.layout), info_.sm_count);
 }
 
 KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {
@@ -63,10 +62,10 @@ KernelSpec Gpu::default_kernel(const Problem& problem, int tokens) const {
 KernelSpec Gpu::default_kernel(const Problem& problem, int tokens, Family family) const {
   DeviceDescription device = description_;
   if (family == Family::sm80) device.cc_major = 8, device.cc_minor = 0;  // which knows no other
-  KernelConfigForward config = default_config(problem, tokens, device);
+  KernelConfig config = default_config(problem, tokens, device);
   if (config.family == family) return {problem, config};
-  std::vector<KernelConfigForward> configs = config_space(problem, device);
-  std::erase_if(configs, [&](const KernelConfigForward& c) { return c.family != family; });
+  std::vector<KernelConfig> configs = config_space(problem, device);
+  std::erase_if(configs, [&](const KernelConfig& c) { return c.family != family; });
   const std::vector<int> m_sizes = route(RoutingSpec{}, tokens, problem.E, problem.top_k).m_sizes;
   return {problem, rank(problem, configs, m_sizes, device).at(0).config};
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 #include "runtime/launch/utility_kernels.hpp"
 
 namespace moe_tune::test {
@@ -13,7 +13,7 @@ namespace moe_tune::test {
 /// What a forward kernel is compiled from.
 struct KernelSpec {
   Problem problem;
-  KernelConfigForward config;
+  KernelConfig config;
   WeightLayout layout = WeightLayout::contiguous;
 };
 
@@ -31,7 +31,7 @@ class Gpu {
 
   /// Compiles into the cubin cache on all cores, so that load() finds what it needs there.
   void compile_ahead(std::span<const KernelSpec> kernels) const;
-  ForwardKernel load(const KernelSpec& kernel) const;
+  GemmKernel load(const KernelSpec& kernel) const;
   /// The kernel of the default config for `tokens`.
   KernelSpec default_kernel(const Problem& problem, int tokens) const;
   /// The same of a family; where the default is another's, the one that is predicted to be fastest.

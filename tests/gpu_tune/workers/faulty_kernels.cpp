@@ -7,10 +7,10 @@
 
 namespace {
 
-using moe_tune::KernelConfigForward;
+using moe_tune::KernelConfig;
 
 /// What the kernel does instead of running.
-std::string planted_body(const KernelConfigForward& config) {
+std::string planted_body(const KernelConfig& config) {
   switch (config.stages) {
     case 2:
       return "";  // at once, and wrong
@@ -23,8 +23,8 @@ std::string planted_body(const KernelConfigForward& config) {
   }
 }
 
-std::string emit(const moe_tune::Problem& problem, const KernelConfigForward& config) {
-  std::string source = moe_tune::emit_forward(problem, config);
+std::string emit(const moe_tune::Problem& problem, const KernelConfig& config) {
+  std::string source = moe_tune::emit_kernel(problem, config);
   if (config.tile_order == moe_tune::TileOrder::m_fastest) return source;
   const std::string call = "Kernel::run(args);";
   const std::size_t at = source.rfind(call);
@@ -34,6 +34,4 @@ std::string emit(const moe_tune::Problem& problem, const KernelConfigForward& co
 
 }  // namespace
 
-int main() {
-  return moe_tune::run_worker(moe_tune::worker_fd, {emit});
-}
+int main() { return moe_tune::run_worker(moe_tune::worker_fd, {emit}); }

@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "generator/emit.hpp"
-#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/emulator/gemm_kernel.hpp"
 
 namespace moe_tune::test {
 
 namespace {
 
-std::string run(emulator::ForwardCase& call, const emulator::ForwardKernel& kernel, std::uint64_t seed) {
+std::string run(emulator::GemmCase& call, const emulator::GemmKernel& kernel, std::uint64_t seed) {
   if (const unsigned status = call.run(kernel, seed); status != call.expected_status())
     return fmt::format("status {} instead of {}", status, call.expected_status());
   const Comparison comparison = call.compare();
@@ -23,12 +23,12 @@ std::string run(emulator::ForwardCase& call, const emulator::ForwardKernel& kern
 
 }  // namespace
 
-Subject forward_subject(std::string name, const CaseSpec& spec, const KernelConfigForward& config) {
+Subject forward_subject(std::string name, const CaseSpec& spec, const KernelConfig& config) {
   const WeightLayout layout =
       spec.w_row_padding != 0 || spec.w_expert_padding != 0 ? WeightLayout::strided : WeightLayout::contiguous;
-  return {std::move(name), emit_forward(spec.problem, config, layout), [spec, config](const std::string& source) {
-            return [call = std::make_shared<emulator::ForwardCase>(spec),
-                    kernel = std::make_shared<const emulator::ForwardKernel>(spec.problem, config, source)](std::uint64_t seed) {
+  return {std::move(name), emit_kernel(spec.problem, config, layout), [spec, config](const std::string& source) {
+            return [call = std::make_shared<emulator::GemmCase>(spec),
+                    kernel = std::make_shared<const emulator::GemmKernel>(spec.problem, config, source)](std::uint64_t seed) {
               return run(*call, *kernel, seed);
             };
           }};

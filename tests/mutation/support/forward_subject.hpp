@@ -10,6 +10,6 @@
 namespace moe_tune::test {
 
 /// A run is right when the status is the reference's and so is every row of y.
-Subject forward_subject(std::string name, const CaseSpec& spec, const KernelConfigForward& config);
+Subject forward_subject(std::string name, const CaseSpec& spec, const KernelConfig& config);
 
 }  // namespace moe_tune::test

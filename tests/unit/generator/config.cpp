@@ -16,7 +16,7 @@ using namespace moe_tune;
 namespace {
 
 const ConfigField& field(std::string_view name) {
-  const auto fields = forward_fields();
+  const auto fields = config_fields();
   const auto found = std::find_if(fields.begin(), fields.end(), [&](const ConfigField& f) { return f.name == name; });
   REQUIRE(found != fields.end());
   return *found;
@@ -25,14 +25,14 @@ const ConfigField& field(std::string_view name) {
 constexpr Family families[] = {Family::sm80, Family::sm90};
 static_assert(std::size(families) == family_count);
 
-std::vector<KernelConfigForward> space() { return config_space(test::qwen3_gate_up(), find_device("h200")); }
+std::vector<KernelConfig> space() { return config_space(test::qwen3_gate_up(), find_device("h200")); }
 
 }  // namespace
 
 TEST_CASE("Setting every field of the table changes every member") {
-  KernelConfigForward config;
-  for (const ConfigField& f : forward_fields()) {
-    const KernelConfigForward before = config;
+  KernelConfig config;
+  for (const ConfigField& f : config_fields()) {
+    const KernelConfig before = config;
     const auto allowed = f.allowed(Family::sm90);
     const auto other = std::find_if(allowed.begin(), allowed.end(), [&](int value) { return value != f.get(before); });
     REQUIRE(other != allowed.end());
@@ -42,7 +42,7 @@ TEST_CASE("Setting every field of the table changes every member") {
     CHECK(f.get(config) == *other);
   }
   // A member without a field still has its default and shows here; a member that is missing here does not compile.
-  const KernelConfigForward defaults;
+  const KernelConfig defaults;
   const auto& [family, block_m, block_n, block_k, warps, warps_m, stages, ctas_per_sm, tile_order, mma_m, schedule, cluster,
                tile_source, gather] = config;
   CHECK(family != defaults.family);
@@ -63,7 +63,7 @@ TEST_CASE("Setting every field of the table changes every member") {
 
 TEST_CASE("The table is consistent: unique names, sorted values, a spelling for each enum value, the default allowed") {
   std::set<std::string_view> names;
-  for (const ConfigField& f : forward_fields()) {
+  for (const ConfigField& f : config_fields()) {
     INFO(f.name);
     CHECK(names.insert(f.name).second);
     for (const std::string_view alias : f.aliases) CHECK(names.insert(alias).second);
@@ -80,26 +80,26 @@ TEST_CASE("The table is consistent: unique names, sorted values, a spelling for 
     }
     CHECK((f.spelling.empty() || f.spelling.size() == values.size()));
     CHECK((f.spelling.empty() || (*values.begin() == 0 && *values.rbegin() == static_cast<int>(values.size()) - 1)));
-    CHECK(f.allows(Family::sm80, f.get(KernelConfigForward{})));
+    CHECK(f.allows(Family::sm80, f.get(KernelConfig{})));
     CHECK(f.allowed(static_cast<Family>(family_count)).empty());
     CHECK_FALSE(f.help.empty());
   }
 }
 
 TEST_CASE("The fields of sm90 have one value in sm80, the default; the family has its own") {
-  for (const ConfigField& f : forward_fields()) {
+  for (const ConfigField& f : config_fields()) {
     INFO(f.name);
     const bool of_sm90 = f.name == "mma_m" || f.name == "schedule" || f.name == "cluster" || f.name == "tile_source" ||
                          f.name == "gather" || f.name == "family";
     CHECK((f.allowed(Family::sm80).size() == 1) == of_sm90);
-    if (of_sm90) CHECK(f.allowed(Family::sm80).front() == f.get(KernelConfigForward{}));
+    if (of_sm90) CHECK(f.allowed(Family::sm80).front() == f.get(KernelConfig{}));
   }
   CHECK(field("family").allowed(Family::sm90).front() == static_cast<int>(Family::sm90));
 }
 
 TEST_CASE("The first config of a family has values of it alone") {
   for (const Family family : families) {
-    const KernelConfigForward first = first_config(family);
+    const KernelConfig first = first_config(family);
     CHECK(first.family == family);
     CHECK_FALSE(reject_field_values(first));
   }
@@ -107,7 +107,7 @@ TEST_CASE("The first config of a family has values of it alone") {
 
 TEST_CASE("A value outside its family's space is refused with those that are in it") {
   CHECK_FALSE(reject_field_values({}));
-  KernelConfigForward config;
+  KernelConfig config;
   config.mma_m = MmaM::weights;
   CHECK(reject_field_values(config) == "mma_m = weights is not one of tokens in family sm80");
   config.family = Family::sm90;
@@ -125,7 +125,7 @@ TEST_CASE("A value outside its family's space is refused with those that are in 
 }
 
 TEST_CASE("field_text() prints numbers and the names of enum values") {
-  KernelConfigForward config;
+  KernelConfig config;
   config.stages = 7;
   config.tile_order = TileOrder::n_fastest;
   CHECK(field_text(field("stages"), config) == "7");
@@ -145,10 +145,10 @@ TEST_CASE("allowed_text() lists a family's values") {
 }
 
 TEST_CASE("A config's name") {
-  CHECK(to_string(KernelConfigForward{}) == "sm80_128x128x64_w4m2_s3_c1_mfast");
-  CHECK(to_string(KernelConfigForward{Family::sm80, 16, 32, 128, 8, 1, 5, 4, TileOrder::n_fastest}) ==
+  CHECK(to_string(KernelConfig{}) == "sm80_128x128x64_w4m2_s3_c1_mfast");
+  CHECK(to_string(KernelConfig{Family::sm80, 16, 32, 128, 8, 1, 5, 4, TileOrder::n_fastest}) ==
         "sm80_16x32x128_w8m1_s5_c4_nfast");
-  KernelConfigForward config = first_config(Family::sm90);
+  KernelConfig config = first_config(Family::sm90);
   CHECK(to_string(config) == "sm90_16x64x64_tokens_coop_w8_s2_c1_x1_static_mfast_dispatch");
   config = {
       Family::sm90,     192, 128, 64, 12, 1, 4, 1, TileOrder::n_fastest, MmaM::weights, Schedule::ping_pong, 2, TileSource::queue,
@@ -161,7 +161,7 @@ TEST_CASE("No two configs of the space share a name, and hardly any two a hash")
   REQUIRE(configs.size() > 1000);
   std::set<std::string> names;
   std::unordered_set<std::size_t> hashes;
-  for (const KernelConfigForward& config : configs) {
+  for (const KernelConfig& config : configs) {
     names.insert(to_string(config));
     hashes.insert(ConfigHash{}(config));
   }
@@ -170,13 +170,13 @@ TEST_CASE("No two configs of the space share a name, and hardly any two a hash")
 }
 
 TEST_CASE("Equal configs have equal hashes, each field enters the hash") {
-  CHECK(ConfigHash{}(KernelConfigForward{}) == ConfigHash{}(KernelConfigForward{}));
-  for (const ConfigField& f : forward_fields()) {
+  CHECK(ConfigHash{}(KernelConfig{}) == ConfigHash{}(KernelConfig{}));
+  for (const ConfigField& f : config_fields()) {
     std::set<std::size_t> hashes;
     std::set<int> values;
     for (const Family family : families) {
       for (const int value : f.allowed(family)) {
-        KernelConfigForward config;
+        KernelConfig config;
         f.set(config, value);
         hashes.insert(ConfigHash{}(config));
         values.insert(value);

@@ -13,9 +13,9 @@ using Catch::Matchers::Contains;
 
 TEST_CASE("A config's name reads back as the config, for every value of every field of both families") {
   for (const Family family : {Family::sm80, Family::sm90}) {
-    for (const ConfigField& field : forward_fields()) {
+    for (const ConfigField& field : config_fields()) {
       for (const int value : field.allowed(family)) {
-        KernelConfigForward config = first_config(family);
+        KernelConfig config = first_config(family);
         field.set(config, value);
         INFO(to_string(config));
         CHECK(parse_config(to_string(config)) == config);
@@ -29,14 +29,14 @@ TEST_CASE("Every config of both spaces has a name of its own that reads back") {
   problem.N = 8 * 96 * 64;                  // every BLOCK_N makes an even number of tiles
   std::set<std::string> names;
   const auto space = config_space(problem, find_device("h200"));
-  for (const KernelConfigForward& config : space) {
+  for (const KernelConfig& config : space) {
     const std::string name = to_string(config);
     if (!names.insert(name).second || parse_config(name) != config) FAIL(name);
   }
   CHECK(names.size() == space.size());
 }
 
-const std::string goods[] = {to_string(KernelConfigForward{}), to_string(first_config(Family::sm90))};
+const std::string goods[] = {to_string(KernelConfig{}), to_string(first_config(Family::sm90))};
 
 TEST_CASE("A text that is no config's name is refused with the forms") {
   const std::string good = goods[GENERATE(0, 1)];

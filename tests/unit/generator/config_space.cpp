@@ -13,7 +13,7 @@ namespace {
 
 std::size_t product_size(Family family) {
   std::size_t size = 1;
-  for (const ConfigField& field : forward_fields()) size *= field.allowed(family).size();
+  for (const ConfigField& field : config_fields()) size *= field.allowed(family).size();
   return size;
 }
 
@@ -29,7 +29,7 @@ TEST_CASE("The space and the rejected configs are the products of the device's f
   const auto rejected = rejected_configs(problem, device);
   CHECK(accepted.size() + rejected.size() == size);
 
-  std::set<KernelConfigForward> all(accepted.begin(), accepted.end());
+  std::set<KernelConfig> all(accepted.begin(), accepted.end());
   CHECK(all.size() == accepted.size());
   std::size_t without_reason = 0;
   for (const RejectedConfig& r : rejected) {
@@ -47,7 +47,7 @@ TEST_CASE("Every config of a space passes the constraints of its problem and dev
       INFO(describe(problem) << " on " << device.key);
       CHECK(configs.size() > 20);
       std::size_t outside = 0;
-      for (const KernelConfigForward& config : configs) outside += !in_config_space(problem, config, device);
+      for (const KernelConfig& config : configs) outside += !in_config_space(problem, config, device);
       CHECK(outside == 0);
     }
   }
@@ -58,9 +58,9 @@ TEST_CASE("A smaller device has a smaller space, contained in the larger one's")
   const auto large = config_space(problem, find_device("h200"));
   const auto small = config_space(problem, find_device("rtx4090"));
   CHECK(small.size() < large.size());
-  const std::set<KernelConfigForward> in_large(large.begin(), large.end());
+  const std::set<KernelConfig> in_large(large.begin(), large.end());
   std::size_t outside = 0;
-  for (const KernelConfigForward& config : small) outside += !in_large.contains(config);
+  for (const KernelConfig& config : small) outside += !in_large.contains(config);
   CHECK(outside == 0);
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("Families are of use where they run: sm90 on compute capability 9.0 al
   const Problem problem = test::qwen3_gate_up();
   for (const DeviceDescription& device : known_devices()) {
     std::set<Family> found;
-    for (const KernelConfigForward& config : config_space(problem, device)) found.insert(config.family);
+    for (const KernelConfig& config : config_space(problem, device)) found.insert(config.family);
     INFO(device.key);
     CHECK(found == (device.compute_capability() == 90 ? std::set{Family::sm80, Family::sm90} : std::set{Family::sm80}));
   }
@@ -80,7 +80,7 @@ TEST_CASE("What the sm80 epilogue lacks is served by sm90 alone") {
   CHECK(config_space(problem, find_device("a100")).empty());
   const auto space = config_space(problem, find_device("h200"));
   CHECK(space.size() > 20);
-  for (const KernelConfigForward& config : space) {
+  for (const KernelConfig& config : space) {
     if (config.family != Family::sm90) FAIL(to_string(config));
   }
 }
@@ -93,7 +93,7 @@ TEST_CASE("The order of a space is fixed: that of the fields' values") {
 }
 
 TEST_CASE("A config outside the space is not in it") {
-  KernelConfigForward config;
+  KernelConfig config;
   CHECK(in_config_space(test::qwen3_gate_up(), config, find_device("h200")));
   config.stages = 9;
   CHECK_FALSE(in_config_space(test::qwen3_gate_up(), config, find_device("h200")));

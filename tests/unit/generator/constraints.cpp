@@ -13,13 +13,13 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-KernelConfigForward tile(int block_m, int block_n, int block_k, int warps, int warps_m, int stages, int ctas) {
+KernelConfig tile(int block_m, int block_n, int block_k, int warps, int warps_m, int stages, int ctas) {
   return {Family::sm80, block_m, block_n, block_k, warps, warps_m, stages, ctas, TileOrder::m_fastest};
 }
 
 struct Rejection {
   const char* reason;
-  KernelConfigForward config;
+  KernelConfig config;
   int K = 2048;
 };
 
@@ -32,8 +32,8 @@ const Rejection rejections[] = {
     {"warps_m = 4 does not divide warps = 2", tile(128, 128, 64, 2, 4, 3, 2)},
     {"2 warps along BLOCK_M = 16 leave each less than the 16 rows of an MMA", tile(16, 128, 64, 4, 2, 3, 1)},
     {"4 warps along BLOCK_N = 64 leave each less than a group of 32 columns", tile(128, 64, 64, 4, 1, 3, 1)},
-    {"K = 128 has 2 k-blocks of 64", tile(128, 128, 64, 4, 2, 3, 1), 128},
-    {"K = 8 has 1 k-blocks of 32", tile(128, 128, 32, 4, 2, 3, 1), 8},
+    {"a reduction of 128 has 2 k-blocks of 64", tile(128, 128, 64, 4, 2, 3, 1), 128},
+    {"a reduction of 8 has 1 k-blocks of 32", tile(128, 128, 32, 4, 2, 3, 1), 8},
     {"2 warps per SM leave 2 of its 4 tensor cores idle", tile(64, 64, 64, 2, 1, 4, 1)},
     {"20480 bytes in flight per SM cannot hide the latency of memory (at least 24576)", tile(16, 64, 64, 2, 1, 2, 2)},
     {"registers per thread (limit 255): a warp tile of 128x64 is too large", tile(256, 128, 64, 4, 2, 2, 1)},
@@ -80,12 +80,33 @@ TEST_CASE("What the epilogue lacks is refused by name") {
   }
 }
 
+TEST_CASE("dW reads both operands in slabs of 32 columns, and its reduction is as long as an expert has rows") {
+  const auto dW = [](Problem problem) {
+    problem.op = Op::dW;
+    return problem;
+  };
+  const Problem problem = dW(test::qwen3_gate_up());
+  CHECK_THAT(reject(problem, tile(16, 128, 64, 4, 1, 3, 1)).value_or("accepted"),
+             Contains("BLOCK_M = 16 is no multiple of 32: dW reads dY in slabs of 32 columns"));
+  CHECK_FALSE(reject(problem, tile(32, 128, 64, 4, 1, 3, 1)));
+  CHECK_FALSE(reject(problem, tile(96, 128, 64, 4, 2, 3, 1)));
+  CHECK_THAT(reject(problem, tile(32, 64, 32, 2, 1, 2, 2)).value_or("accepted"), Contains("12288 bytes in flight per SM"));
+  CHECK_THAT(reject(problem, tile(128, 64, 64, 4, 1, 3, 1)).value_or("accepted"), Contains("a group of 32 columns"));
+  // No K is too short for any number of stages, nor a reason to have few bytes in flight.
+  const Problem smallest = dW(test::smallest_problem());
+  CHECK_FALSE(reject(smallest, tile(64, 64, 64, 4, 2, 8, 1)));
+  CHECK_THAT(reject(smallest, tile(32, 64, 32, 2, 1, 2, 2)).value_or("accepted"), Contains("12288 bytes in flight per SM"));
+}
+
 TEST_CASE("Threads and shared memory of a block") {
   // stages * (BLOCK_M + BLOCK_N) * BLOCK_K * 2 bytes, and two prefix sums of E + 1 ints.
   const Problem problem = test::qwen3_gate_up();
   CHECK(shared_memory_bytes(problem, tile(128, 128, 64, 4, 2, 3, 1)) == 98304 + 1032);
   CHECK(shared_memory_bytes(problem, tile(16, 64, 64, 2, 1, 5, 4)) == 51200 + 1032);
   CHECK(shared_memory_bytes(test::smallest_problem(), tile(256, 64, 32, 8, 4, 8, 1)) == 163840 + 16);
+  Problem weights = problem;
+  weights.op = Op::dW;
+  CHECK(shared_memory_bytes(weights, tile(128, 128, 64, 4, 2, 3, 1)) == 98304 + 1032);
   CHECK(threads_per_block(tile(128, 128, 64, 4, 2, 3, 1)) == 128);
   CHECK(threads_per_block(tile(128, 128, 64, 16, 4, 3, 1)) == 512);
 }
@@ -96,6 +117,11 @@ TEST_CASE("The register estimate") {
   CHECK(register_estimate(problem, tile(128, 128, 64, 4, 2, 3, 1)) == 128 + 64 + 8 + 24);
   CHECK(register_estimate(problem, tile(16, 64, 64, 2, 1, 5, 4)) == 16 + 24 + 2 + 24);
   CHECK(register_estimate(problem, tile(16, 128, 32, 4, 1, 2, 1)) == 16 + 24 + 1 + 24);
+  // dW: rows of two operands, of 64-bit addresses; a thread copies the same few of each k-block for all columns
+  Problem weights = problem;
+  weights.op = Op::dW;
+  CHECK(register_estimate(weights, tile(128, 128, 64, 4, 2, 3, 1)) == 128 + 64 + 2 * 4 + 24);
+  CHECK(register_estimate(weights, tile(128, 128, 32, 8, 2, 3, 1)) == 64 + 2 * (4 * 4 + 8) + 4 + 24);
 }
 
 TEST_CASE("Every limit of a device rejects, with its reason") {
@@ -118,7 +144,7 @@ TEST_CASE("Every limit of a device rejects, with its reason") {
 
 TEST_CASE("A config that needs exactly what a device has is accepted, one byte, thread or register less is too little") {
   const Problem problem = test::qwen3_gate_up();
-  const KernelConfigForward config = tile(128, 128, 64, 4, 2, 3, 2);
+  const KernelConfig config = tile(128, 128, 64, 4, 2, 3, 2);
   DeviceDescription device = find_device("h200");
   device.shared_per_block = 99336;
   device.shared_per_sm = 2 * (99336 + 1024);
@@ -138,7 +164,7 @@ TEST_CASE("The space of every known device keeps to its limits and comes close t
   for (const DeviceDescription& device : known_devices()) {
     int most = 0;
     int broken = 0;
-    for (const KernelConfigForward& c : config_space(problem, device)) {
+    for (const KernelConfig& c : config_space(problem, device)) {
       if (c.family != Family::sm80) continue;
       const int ring = c.stages * (c.BLOCK_M + c.BLOCK_N) * c.BLOCK_K * 2;
       most = std::max(most, ring);

@@ -1,4 +1,4 @@
-// The constraints of the sm90 family. What templates/kernels/forward_sm90.cuh asserts is said here once more, in other words.
+// The constraints of the sm90 family. What templates/kernels/rows_sm90.cuh asserts is said here once more, in other words.
 #include <catch2/catch.hpp>
 
 #include <set>
@@ -44,7 +44,7 @@ const Rejection rejections[] = {
     {"without permute_x there is nothing to gather", "sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_inkernel",
      test::qwen3_down()},
     {"a cluster needs ctas_per_sm = 1, not 2", "sm90_16x64x64_weights_coop_w8_s4_c2_x2_queue_mfast_dispatch"},
-    {"N = 264 has 3 tiles of 128 columns: a cluster of 2 needs a multiple of it",
+    {"264 columns are 3 tiles of 128: a cluster of 2 needs a multiple of it",
      "sm90_64x128x64_weights_coop_w8_s4_c1_x2_queue_mfast_dispatch", with_N(264)},
     {"BLOCK_N = 64 on the MMA's M side is no multiple of 2 x 64", "sm90_64x64x64_weights_coop_w12_s4_c1_x1_queue_mfast_dispatch"},
     {"BLOCK_N = 192 on the MMA's M side is no multiple of 2 x 64",
@@ -59,12 +59,12 @@ const Rejection rejections[] = {
      "sm90_128x256x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch"},
     {"256 accumulators per thread (limit 192): a tile of 256x256 is too large for 2 consumer warpgroups",
      "sm90_256x256x64_tokens_coop_w12_s2_c1_x1_queue_mfast_dispatch"},
-    {"K = 64 fits one k-block of 64", "sm90_64x128x128_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch", with_K(64)},
+    {"a reduction of 64 fits one k-block of 64", "sm90_64x128x128_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch", with_K(64)},
     {"20480 bytes in flight per SM cannot hide", "sm90_16x64x64_weights_coop_w8_s3_c1_x1_queue_mfast_dispatch"},
 };
 
 /// As many bytes as the parts of the kernel's shared memory take, added up one by one.
-int shared_by_parts(const Problem& p, const KernelConfigForward& c) {
+int shared_by_parts(const Problem& p, const KernelConfig& c) {
   const bool cooperative = c.schedule == Schedule::cooperative;
   const int consumers = c.warps == 12 ? 2 : 1;
   const int sharing = cooperative ? consumers : 1;
@@ -123,7 +123,7 @@ TEST_CASE("sm90: the smallest change that cures a rejected config makes it pass"
 }
 
 TEST_CASE("sm90: threads, registers and shared memory of a block, by hand") {
-  const KernelConfigForward large = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  const KernelConfig large = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
   CHECK(threads_per_block(large) == 384);
   CHECK(register_estimate(up(), large) == 192 + 40);
   // 4 stages, staging of 192 x 64, prefix sums of 129, slots with barriers, ring barriers, turns, barriers of the row tables
@@ -134,7 +134,7 @@ TEST_CASE("sm90: threads, registers and shared memory of a block, by hand") {
   Problem scaled = test::qwen3_down();
   scaled.fuse_mul_post = true;
   CHECK(shared_memory_bytes(scaled, large) == shared_memory_bytes(up(), large) + 2 * 192 * 8);
-  const KernelConfigForward small = parse_config("sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
+  const KernelConfig small = parse_config("sm90_16x64x64_weights_coop_w8_s8_c2_x1_static_mfast_inkernel");
   CHECK(threads_per_block(small) == 256);
   CHECK(register_estimate(up(), small) == 8 + 40);
   CHECK(shared_memory_bytes(up(), small) == 81920 + 2048 + 64 + 1040 + 128 + 128 + 32 + 32);
@@ -148,7 +148,7 @@ TEST_CASE("sm90: every accepted config is one that the kernel can be, whatever i
   scatter.fuse_mul_post = true;
   for (const Problem& problem : {up(), swiglu(), all, scatter, test::smallest_problem(), with_N(264)}) {
     std::size_t accepted = 0;
-    for (const KernelConfigForward& c : config_space(problem, device)) {
+    for (const KernelConfig& c : config_space(problem, device)) {
       if (c.family != Family::sm90) continue;
       ++accepted;
       const bool swapped = c.mma_m == MmaM::weights;
@@ -176,9 +176,9 @@ TEST_CASE("sm90: every accepted config is one that the kernel can be, whatever i
 
 TEST_CASE("sm90: every value of every field is in the space of a problem with permute_x") {
   const auto space = config_space(up(), find_device("h200"));
-  for (const ConfigField& field : forward_fields()) {
+  for (const ConfigField& field : config_fields()) {
     std::set<int> seen;
-    for (const KernelConfigForward& c : space) {
+    for (const KernelConfig& c : space) {
       if (c.family == Family::sm90) seen.insert(field.get(c));
     }
     const auto allowed = field.allowed(Family::sm90);
@@ -188,7 +188,7 @@ TEST_CASE("sm90: every value of every field is in the space of a problem with pe
 }
 
 TEST_CASE("sm90: a k-block has something in each of its halves") {
-  const KernelConfigForward config = parse_config("sm90_16x64x128_weights_coop_w8_s3_c2_x1_queue_mfast_inkernel");
+  const KernelConfig config = parse_config("sm90_16x64x128_weights_coop_w8_s3_c2_x1_queue_mfast_inkernel");
   Problem problem = test::qwen3_gate_up();
   for (const auto& [K, accepted] : {std::pair{128, true}, {136, false}, {192, false}, {200, true}, {2880, false}, {2944, true}}) {
     problem.K = K;
@@ -199,12 +199,12 @@ TEST_CASE("sm90: a k-block has something in each of its halves") {
 TEST_CASE("sm90: two blocks of two consumer warpgroups have few registers") {
   const DeviceDescription& device = find_device("h200");
   CHECK_FALSE(reject(up(), parse_config("sm90_32x128x64_weights_pingpong_w12_s4_c2_x1_queue_mfast_dispatch"), device));
-  const KernelConfigForward c = parse_config("sm90_64x128x64_weights_pingpong_w12_s3_c2_x1_queue_mfast_dispatch");
+  const KernelConfig c = parse_config("sm90_64x128x64_weights_pingpong_w12_s3_c2_x1_queue_mfast_dispatch");
   CHECK_THAT(reject(up(), c, device).value_or(""), Contains("needs at least 104 registers") && Contains("leave 80"));
 }
 
 TEST_CASE("sm90: runs on compute capability 9.0 alone") {
-  const KernelConfigForward c = parse_config("sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch");
+  const KernelConfig c = parse_config("sm90_64x128x64_weights_coop_w8_s4_c1_x1_queue_mfast_dispatch");
   CHECK_THAT(reject(up(), c, find_device("a100")).value_or(""),
              Contains("has compute capability 8.0; family sm90 needs exactly 9.0"));
   DeviceDescription device = find_device("h200");

@@ -1,5 +1,8 @@
 #include "generator/emit.hpp"
 
+#include "generator/device.hpp"
+#include "generator/heuristics.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -30,7 +33,7 @@ std::size_t count(const std::string& text, std::string_view part) {
 }
 
 /// Configs from which a change of any field leads to another one of the space.
-std::vector<KernelConfigForward> bases(Family family) {
+std::vector<KernelConfig> bases(Family family) {
   if (family == Family::sm80) return {{Family::sm80, 64, 128, 64, 4, 2, 4, 2, TileOrder::m_fastest}};
   return {parse_config("sm90_64x128x64_weights_coop_w8_s3_c1_x1_queue_mfast_dispatch"),
           parse_config("sm90_64x128x64_weights_coop_w12_s3_c1_x1_queue_mfast_dispatch")};
@@ -62,11 +65,11 @@ const Change fusions[] = {
 }  // namespace
 
 TEST_CASE("Emission is deterministic and includes nothing") {
-  const std::string source = emit_forward(test::qwen3_gate_up(), {});
-  CHECK(source == emit_forward(test::qwen3_gate_up(), {}));
+  const std::string source = emit_kernel(test::qwen3_gate_up(), {});
+  CHECK(source == emit_kernel(test::qwen3_gate_up(), {}));
   CHECK(count(source, "#include") == 0);
   CHECK(count(source, "#pragma once") == 0);
-  CHECK(count(source, inline_template("kernels/forward_sm80.cuh")) == 1);
+  CHECK(count(source, inline_template("kernels/rows_sm80.cuh")) == 1);
 }
 
 TEST_CASE("The instantiation carries every number of the problem and the config") {
@@ -74,13 +77,14 @@ TEST_CASE("The instantiation carries every number of the problem and the config"
   problem.dtype = DType::fp16;
   problem.fuse_mul_post = true;
   const std::string source =
-      emit_forward(problem, {Family::sm80, 64, 256, 32, 8, 2, 5, 1, TileOrder::n_fastest}, WeightLayout::strided);
+      emit_kernel(problem, {Family::sm80, 64, 256, 32, 8, 2, 5, 1, TileOrder::n_fastest}, WeightLayout::strided);
   CHECK_THAT(source, Contains("// moe-tune 2: forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y fuse_mul_post\n"
                               "// config: sm80_64x256x32_w8m2_s5_c1_nfast, for sm_80 and later\n"
                               "// threads per block 256, dynamic shared memory 103432 bytes, grid: SMs x 1\n"));
   const std::string text = instantiation(source);
-  CHECK_THAT(text, Contains("DType::fp16, /*E*/ 128, /*N*/ 2048, /*K*/ 768, /*top_k*/ 8"));
-  CHECK_THAT(text, Contains("/*permute_x*/ false, /*permute_y*/ true, /*fuse_mul_post*/ true"));
+  CHECK_THAT(text, Contains("DType::fp16, /*E*/ 128, /*columns*/ 2048, /*reduction*/ 768, /*weight_rows_are_k*/ false"));
+  CHECK_THAT(text, Contains("/*slots_per_row*/ 8, /*gather_rows*/ false, /*scatter_rows*/ true"));
+  CHECK_THAT(text, Contains("/*fuse_mul_post*/ true"));
   CHECK_THAT(text, Contains("/*strided_w*/ true"));
   CHECK_THAT(text, Contains("/*BLOCK_M*/ 64, /*BLOCK_N*/ 256, /*BLOCK_K*/ 32, /*warps_m*/ 2, /*warps_n*/ 4"));
   CHECK_THAT(text, Contains("/*stages*/ 5, /*ctas_per_sm*/ 1"));
@@ -93,31 +97,68 @@ TEST_CASE("The instantiation carries every number of the problem and the config"
 TEST_CASE("An sm90 stub carries every number of the problem and the config") {
   Problem problem = test::qwen3_gate_up();
   problem.fuse_mul_pre = problem.fuse_swiglu = problem.keep_pre_activation = true;
-  const KernelConfigForward config = parse_config("sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch");
-  const std::string source = emit_forward(problem, config, WeightLayout::strided);
-  CHECK(source == emit_forward(problem, config));  // tensor maps carry the strides
+  const KernelConfig config = parse_config("sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch");
+  const std::string source = emit_kernel(problem, config, WeightLayout::strided);
+  CHECK(source == emit_kernel(problem, config));  // tensor maps carry the strides
   CHECK(count(source, "#include") == 0);
-  CHECK(count(source, inline_template("kernels/forward_sm90.cuh")) == 1);
+  CHECK(count(source, inline_template("kernels/rows_sm90.cuh")) == 1);
   CHECK_THAT(source, Contains("// config: sm90_64x256x128_weights_coop_w12_s2_c1_x2_queue_nfast_dispatch, for sm_90a\n"
                               "// threads per block 384, dynamic shared memory 182512 bytes, grid: SMs x 1, clusters of 2\n"));
   const std::string text = instantiation(source);
-  CHECK_THAT(text, Contains("DType::bf16, /*E*/ 128, /*N*/ 1536, /*K*/ 2048, /*top_k*/ 8"));
-  CHECK_THAT(text, Contains("/*permute_x*/ true, /*permute_y*/ false, /*fuse_mul_post*/ false, /*fuse_mul_pre*/ true, "
+  CHECK_THAT(text, Contains("DType::bf16, /*E*/ 128, /*columns*/ 1536, /*reduction*/ 2048, /*weight_rows_are_k*/ false"));
+  CHECK_THAT(text, Contains("/*slots_per_row*/ 8, /*gather_rows*/ true, /*scatter_rows*/ false"));
+  CHECK_THAT(text, Contains("/*fuse_mul_post*/ false, /*fuse_mul_pre*/ true, "
                             "/*fuse_swiglu*/ true, /*keep_pre_activation*/ true, /*strided_w*/ false>"));
   CHECK_THAT(text, Contains("Sm90Config</*BLOCK_M*/ 64, /*BLOCK_N*/ 256, /*BLOCK_K*/ 128, moe_tune::MmaM::weights, "
                             "moe_tune::Schedule::cooperative"));
   CHECK_THAT(text, Contains("/*consumers*/ 2, /*stages*/ 2, /*ctas_per_sm*/ 1, /*cluster*/ 2, moe_tune::TileSource::queue"));
   CHECK_THAT(text, Contains("moe_tune::Gather::dispatch>;"));
-  CHECK_THAT(text, Contains("ForwardSm90<Problem, Config, moe_tune::TileOrder::n_fastest>"));
+  CHECK_THAT(text, Contains("RowsSm90<Problem, Config, moe_tune::TileOrder::n_fastest>"));
   CHECK_THAT(text, Contains("static_assert(Kernel::shared_bytes == 182512,"));
-  CHECK_THAT(text, Contains("MOE_KERNEL(384, 1)\nmoe_tune_forward(const MOE_GRID_CONSTANT moe_tune::abi::ForwardSm90Args args)"));
+  CHECK_THAT(text, Contains("MOE_KERNEL(384, 1)\nmoe_tune_forward(const MOE_GRID_CONSTANT moe_tune::abi::RowsSm90Args args)"));
+}
+
+TEST_CASE("dX is the GEMM with columns and reduction, and what is gathered and scattered, exchanged") {
+  Problem gate_up = test::qwen3_gate_up();
+  gate_up.op = Op::dX;
+  const std::string scattered = instantiation(emit_kernel(gate_up, default_config(gate_up, 4096, find_device("h200"))));
+  CHECK_THAT(scattered, Contains("/*columns*/ 2048, /*reduction*/ 1536, /*weight_rows_are_k*/ true"));
+  CHECK_THAT(scattered, Contains("/*slots_per_row*/ 1, /*gather_rows*/ false, /*scatter_rows*/ true"));
+  Problem down = test::qwen3_down();
+  down.op = Op::dX;
+  const std::string gathered = instantiation(emit_kernel(down, default_config(down, 4096, find_device("h200"))));
+  CHECK_THAT(gathered, Contains("/*columns*/ 768, /*reduction*/ 2048, /*weight_rows_are_k*/ true"));
+  CHECK_THAT(gathered, Contains("/*slots_per_row*/ 1, /*gather_rows*/ true, /*scatter_rows*/ false"));
+}
+
+TEST_CASE("dW says which rows are gathered; family sm80 gathers them in its one kernel") {
+  Problem gate_up = test::qwen3_gate_up();
+  gate_up.op = Op::dW;
+  Problem down = test::qwen3_down();
+  down.op = Op::dW;
+  const KernelConfig sm80 = default_config(gate_up, 4096, find_device("a100"));
+  const std::string source = emit_kernel(gate_up, sm80);
+  CHECK(count(source, inline_template("kernels/weights_sm80.cuh")) == 1);
+  CHECK(count(source, "MOE_KERNEL(") == count(inline_template("kernels/weights_sm80.cuh"), "MOE_KERNEL(") + 1);
+  const std::string gathers_x = instantiation(source);
+  CHECK_THAT(gathers_x, Contains("DType::bf16, /*E*/ 128, /*N*/ 1536, /*K*/ 2048,"));
+  CHECK_THAT(gathers_x, Contains("/*slots_per_row*/ 8, /*gather_x*/ true, /*gather_y*/ false"));
+  CHECK_THAT(gathers_x, Contains("WeightsSm80<Problem, Config, moe_tune::TileOrder::m_fastest>"));
+  CHECK_THAT(gathers_x, Contains("MOE_KERNEL(256, 1)\nmoe_tune_dW(const MOE_GRID_CONSTANT moe_tune::abi::GroupedGemmArgs args)"));
+  CHECK_FALSE(dispatches(gate_up, sm80));
+  CHECK_FALSE(copies_rows(gate_up, sm80));
+  CHECK_THAT(instantiation(emit_kernel(down, sm80)), Contains("/*slots_per_row*/ 1, /*gather_x*/ false, /*gather_y*/ true"));
+  const std::string sm90 = instantiation(emit_kernel(gate_up, default_config(gate_up, 4096, find_device("h200"))));
+  CHECK_THAT(sm90, Contains("/*slots_per_row*/ 8, /*gather_x*/ true, /*gather_y*/ false"));
+  CHECK_THAT(sm90, Contains("WeightsSm90<Problem, Config,"));
+  CHECK(count(sm90, "MOE_KERNEL(") == 2);
 }
 
 TEST_CASE("An sm90 source has a dispatch kernel where the problem has permute_x and the config asks for it") {
   const auto entry_points = [](const Problem& problem, const char* config) {
-    const KernelConfigForward parsed = parse_config(config);
-    const std::string text = instantiation(emit_forward(problem, parsed));
-    CHECK(count(text, std::string(forward_kernel_name) + "(") == 1);
+    const KernelConfig parsed = parse_config(config);
+    const std::string text = instantiation(emit_kernel(problem, parsed));
+    CHECK(count(text, std::string(kernel_name(Op::forward)) + "(") == 1);
     CHECK((count(text, std::string(dispatch_kernel_name) + "(") == 1) == dispatches(problem, parsed));
     return count(text, "MOE_KERNEL(");
   };
@@ -129,19 +170,19 @@ TEST_CASE("An sm90 source has a dispatch kernel where the problem has permute_x 
 }
 
 TEST_CASE("An emitted kernel has one entry point, of the name that the launcher looks up") {
-  CHECK(count(emit_forward(test::qwen3_gate_up(), {}), std::string(forward_kernel_name) + "(") == 1);
+  CHECK(count(emit_kernel(test::qwen3_gate_up(), {}), std::string(kernel_name(Op::forward)) + "(") == 1);
 }
 
 TEST_CASE("Every field of the problem changes the kernel, but for the GEMM, which only the head's comment names") {
   for (const Family family : {Family::sm80, Family::sm90}) {
-    const KernelConfigForward config = bases(family).front();
-    const std::string before = emit_forward(test::qwen3_gate_up(), config);
+    const KernelConfig config = bases(family).front();
+    const std::string before = emit_kernel(test::qwen3_gate_up(), config);
     std::set<std::string> kernels{instantiation(before)};
     const auto check = [&](const Change& change) {
       Problem problem = test::qwen3_gate_up();
       change.apply(problem);
       INFO(change.field << " with " << to_string(config));
-      CHECK(kernels.insert(instantiation(emit_forward(problem, config))).second);
+      CHECK(kernels.insert(instantiation(emit_kernel(problem, config))).second);
     };
     for (const Change& change : changes) check(change);
     if (family == Family::sm90) {
@@ -149,7 +190,7 @@ TEST_CASE("Every field of the problem changes the kernel, but for the GEMM, whic
     }
     Problem down = test::qwen3_gate_up();
     down.gemm = Gemm::down;
-    const std::string other = emit_forward(down, config);
+    const std::string other = emit_kernel(down, config);
     CHECK(other != before);
     CHECK(other.substr(other.find('\n')) == before.substr(before.find('\n')));
   }
@@ -158,17 +199,17 @@ TEST_CASE("Every field of the problem changes the kernel, but for the GEMM, whic
 TEST_CASE("Every field of the config changes the kernel") {
   const Problem problem = test::qwen3_gate_up();
   for (const Family family : {Family::sm80, Family::sm90}) {
-    for (const ConfigField& field : forward_fields()) {
+    for (const ConfigField& field : config_fields()) {
       if (field.allowed(family).size() == 1) continue;
       std::size_t most = 0;
-      for (const KernelConfigForward& base : bases(family)) {
+      for (const KernelConfig& base : bases(family)) {
         std::set<std::string> kernels;
         std::size_t emitted = 0;
         for (const int value : field.allowed(family)) {
-          KernelConfigForward config = base;
+          KernelConfig config = base;
           field.set(config, value);
           if (!in_config_space(problem, config, find_device("h200"))) continue;
-          kernels.insert(instantiation(emit_forward(problem, config)));
+          kernels.insert(instantiation(emit_kernel(problem, config)));
           ++emitted;
         }
         INFO(field.name << " of " << to_string(base));
@@ -182,31 +223,34 @@ TEST_CASE("Every field of the config changes the kernel") {
 }
 
 TEST_CASE("Strided weights are another kernel, contiguous the default") {
-  const std::string strided = emit_forward(test::qwen3_gate_up(), {}, WeightLayout::strided);
-  const std::string contiguous = emit_forward(test::qwen3_gate_up(), {}, WeightLayout::contiguous);
+  const std::string strided = emit_kernel(test::qwen3_gate_up(), {}, WeightLayout::strided);
+  const std::string contiguous = emit_kernel(test::qwen3_gate_up(), {}, WeightLayout::contiguous);
   CHECK(instantiation(strided) != instantiation(contiguous));
-  CHECK(contiguous == emit_forward(test::qwen3_gate_up(), {}));
+  CHECK(contiguous == emit_kernel(test::qwen3_gate_up(), {}));
 }
 
 TEST_CASE("A config or problem that cannot be is refused with the reason, and no source") {
-  KernelConfigForward config;
+  KernelConfig config;
   config.warps_m = 4;
   config.warps = 2;
-  CHECK_THROWS_AS(emit_forward(test::qwen3_gate_up(), config), UsageError);
-  CHECK_THROWS_WITH(emit_forward(test::qwen3_gate_up(), config),
+  CHECK_THROWS_AS(emit_kernel(test::qwen3_gate_up(), config), UsageError);
+  CHECK_THROWS_WITH(emit_kernel(test::qwen3_gate_up(), config),
                     Contains("sm80_128x128x64_w2m4_s3_c1_mfast cannot serve forward gate_up") &&
                         Contains("warps_m = 4 does not divide warps = 2"));
   Problem problem = test::qwen3_gate_up();
   problem.N = 12;
-  CHECK_THROWS_WITH(emit_forward(problem, {}), Contains("N = 12 is not a multiple of 8"));
+  CHECK_THROWS_WITH(emit_kernel(problem, {}), Contains("N = 12 is not a multiple of 8"));
 }
 
-TEST_CASE("The source hash is that of the kernel's templates") {
-  const std::string hash = source_hash(Family::sm80);
-  CHECK(hash == hash_hex(inline_template("kernels/forward_sm80.cuh")));
+TEST_CASE("The source hash is that of the templates of a family's kernels of an operation") {
+  std::set<std::string_view> seen;
+  const std::string hash = source_hash(Family::sm80, Op::dW);
+  CHECK(hash == hash_hex(inline_template("kernels/weights_sm80.cuh", embedded_templates(), seen)));
   CHECK(hash.size() == 32);
-  const auto both = source_hashes();
+  const auto both = source_hashes(Op::dW);
   CHECK(both[0] == hash);
-  CHECK(both[1] == hash_hex(inline_template("kernels/forward_sm90.cuh")));
+  CHECK(both[1] != hash);
+  CHECK(source_hash(Family::sm80, Op::forward) != hash);
+  CHECK(source_hash(Family::sm80, Op::forward) == source_hash(Family::sm80, Op::dX));
   CHECK_FALSE(generator_version().empty());
 }

@@ -20,6 +20,21 @@ TEST_CASE("The default config is in the space of every problem, device and numbe
   }
 }
 
+TEST_CASE("The default of dW is a large tile of the device's family, in the space of every problem") {
+  for (const DeviceDescription& device : known_devices()) {
+    for (Problem problem : test::sample_problems()) {
+      problem.op = Op::dW;
+      INFO(describe(problem) << " on " << device.key);
+      CHECK(in_config_space(problem, default_config(problem, 1024, device), device));
+    }
+  }
+  Problem problem = test::qwen3_gate_up();
+  problem.op = Op::dW;
+  CHECK(to_string(default_config(problem, 1024, find_device("a100"))) == "sm80_128x128x64_w8m2_s3_c1_mfast");
+  CHECK(to_string(default_config(problem, 1024, find_device("h200"))) ==
+        "sm90_128x192x64_tokens_pingpong_w12_s5_c1_x1_queue_mfast_dispatch");
+}
+
 TEST_CASE("The default config is in the space at the limits of a problem") {
   Problem problem;
   problem.K = GENERATE(8, 32, 64, 128, 1 << 20);
@@ -125,8 +140,8 @@ TEST_CASE("On a device with less shared memory the default gives up blocks and s
   const Problem problem = test::qwen3_gate_up();
   DeviceDescription roomy = find_device("h200");
   roomy.cc_major = 8;
-  const KernelConfigForward large = default_config(problem, 4096, roomy);
-  const KernelConfigForward small = default_config(problem, 4096, find_device("rtx4090"));
+  const KernelConfig large = default_config(problem, 4096, roomy);
+  const KernelConfig small = default_config(problem, 4096, find_device("rtx4090"));
   CHECK(large.ctas_per_sm == 2);
   CHECK(small.ctas_per_sm == 1);
   CHECK(small.stages <= large.stages);

@@ -26,8 +26,8 @@ Problem small_problem() {
 std::vector<int> routed(const Problem& problem, int tokens) { return route({}, tokens, problem.E, problem.top_k).m_sizes; }
 
 /// A sample of a space that reaches all of it.
-std::vector<KernelConfigForward> some_configs(const Problem& problem, const DeviceDescription& device) {
-  std::vector<KernelConfigForward> some;
+std::vector<KernelConfig> some_configs(const Problem& problem, const DeviceDescription& device) {
+  std::vector<KernelConfig> some;
   const auto all = config_space(problem, device);
   for (std::size_t i = 0; i < all.size(); i += 7) some.push_back(all[i]);
   return some;
@@ -86,7 +86,7 @@ TEST_CASE("No prediction is below the roofline, each is finite and says what bou
         const auto sizes = routed(problem, tokens);
         const double roofline = roofline_us(problem, sizes, device);
         int broken = 0;
-        for (const KernelConfigForward& config : configs) {
+        for (const KernelConfig& config : configs) {
           const Prediction p = predict(problem, config, sizes, device);
           broken += !(p.total >= roofline && std::isfinite(p.total) && p.fixed > 0 && p.waves > 0);
           broken += p.bound() != (p.compute > p.memory ? "compute" : "memory");
@@ -102,7 +102,7 @@ TEST_CASE("No prediction is below the roofline, each is finite and says what bou
 TEST_CASE("Tiles and waves, by hand") {
   Problem problem = test::qwen3_gate_up();
   problem.E = 3;
-  KernelConfigForward config;  // 128 x 128
+  KernelConfig config;  // 128 x 128
   config.ctas_per_sm = 2;
   // ceil(129 / 128) + 0 + ceil(128 / 128) row tiles, 1536 / 128 column tiles; 264 resident blocks.
   const Prediction p = predict(problem, config, std::vector{129, 0, 128}, find_device("h200"));
@@ -113,7 +113,7 @@ TEST_CASE("Tiles and waves, by hand") {
 TEST_CASE("More rows are never predicted faster when every expert has the same whole tiles") {
   const DeviceDescription& device = find_device("h200");
   const Problem problem = test::qwen3_gate_up();
-  for (const KernelConfigForward& config : some_configs(problem, device)) {
+  for (const KernelConfig& config : some_configs(problem, device)) {
     double last = 0;
     for (int tiles = 0; tiles <= 64; tiles = tiles == 0 ? 1 : 2 * tiles) {
       const std::vector<int> sizes(static_cast<std::size_t>(problem.E), tiles * config.BLOCK_M);
@@ -213,7 +213,7 @@ TEST_CASE("sm90: the dispatch before a kernel is part of the fixed time, and onl
 TEST_CASE("sm90: tiles and waves, by hand") {
   Problem problem = test::qwen3_gate_up();
   problem.E = 3;
-  const KernelConfigForward config = parse_config("sm90_64x256x64_tokens_coop_w8_s4_c1_x1_queue_mfast_dispatch");
+  const KernelConfig config = parse_config("sm90_64x256x64_tokens_coop_w8_s4_c1_x1_queue_mfast_dispatch");
   // ceil(129 / 64) + 0 + ceil(128 / 64) row tiles, 1536 / 256 column tiles
   const Prediction p = predict(problem, config, std::vector{129, 0, 128}, find_device("h200"));
   CHECK(p.tiles == 30);
@@ -227,7 +227,7 @@ TEST_CASE("Ranking keeps every config, the fastest predicted first, ties in thei
   const auto sizes = routed(problem, 256);
   const auto ranked = rank(problem, configs, sizes, device);
   REQUIRE(ranked.size() == configs.size());
-  std::vector<KernelConfigForward> returned;
+  std::vector<KernelConfig> returned;
   for (std::size_t i = 0; i < ranked.size(); ++i) {
     returned.push_back(ranked[i].config);
     CHECK(ranked[i].prediction.total == predict(problem, ranked[i].config, sizes, device).total);

@@ -28,13 +28,13 @@ ModelShape parse(const std::string& text) { return parse_model_config(text, "my-
 TEST_CASE("Every preset has two valid GEMMs") {
   for (const ModelShape& model : preset_models()) {
     INFO(model.name);
-    for (const Problem& problem : forward_problems(model, DType::bf16)) CHECK_NOTHROW(validate(problem));
+    for (const Problem& problem : gemm_problems(model, DType::bf16)) CHECK_NOTHROW(validate(problem));
     CHECK(find_model(model.name) == model);
   }
 }
 
 TEST_CASE("The GEMMs of qwen3-30b-a3b") {
-  const auto [gate_up, down] = forward_problems(find_model("qwen3-30b-a3b"), DType::fp16);
+  const auto [gate_up, down] = gemm_problems(find_model("qwen3-30b-a3b"), DType::fp16);
   CHECK(describe(gate_up) == "forward gate_up fp16 E=128 N=1536 K=2048 top_k=8 permute_x");
   CHECK(describe(down) == "forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y");
 }

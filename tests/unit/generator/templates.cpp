@@ -83,7 +83,7 @@ TEST_CASE("Inlining any template gives each file once, includes before their use
 }
 
 TEST_CASE("The text of every inlined file is unchanged but for its include lines") {
-  const std::string text = inline_template("kernels/forward_sm80.cuh");
+  const std::string text = inline_template("kernels/rows_sm80.cuh");
   for (const auto& [path, position] : positions(text)) {
     std::istringstream lines{std::string(find(path).text)};
     std::size_t at = position;

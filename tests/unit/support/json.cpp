@@ -93,6 +93,4 @@ TEST_CASE("an object of a million keys is read in linear time", "[json]") {
   CHECK(parse_json(text + "}", "f.json").root().raw().size() == 1000000);
 }
 
-TEST_CASE("writing replaces invalid UTF-8", "[json]") {
-  CHECK(json_text(Json("a\xff")) == "\"a\uFFFD\"");
-}
+TEST_CASE("writing replaces invalid UTF-8", "[json]") { CHECK(json_text(Json("a\xff")) == "\"a\uFFFD\""); }

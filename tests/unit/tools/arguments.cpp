@@ -25,12 +25,12 @@ TEST_CASE("Percentages") {
 }
 
 TEST_CASE("Settings change fields, by any spelling") {
-  const KernelConfigForward config = apply_settings({}, "BLOCK_SIZE_M=64,stages=5,tile_order=n_fastest,warps_m=1");
+  const KernelConfig config = apply_settings({}, "BLOCK_SIZE_M=64,stages=5,tile_order=n_fastest,warps_m=1");
   CHECK(to_string(config) == "sm80_64x128x64_w4m1_s5_c1_nfast");
 }
 
 TEST_CASE("Settings of an sm90 config have its family's values") {
-  const KernelConfigForward base = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  const KernelConfig base = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
   CHECK(to_string(apply_settings(base, "BLOCK_M=160,cluster=2,gather=in_kernel,tile_source=static_order")) ==
         "sm90_160x128x64_weights_pingpong_w12_s4_c1_x2_static_mfast_inkernel");
   CHECK_THROWS_WITH(apply_settings(base, "BLOCK_N=96"), Contains("BLOCK_N = \"96\" is not one of 64, 128, 192, 256"));
@@ -40,7 +40,7 @@ TEST_CASE("Settings of an sm90 config have its family's values") {
 
 TEST_CASE("The warps are split anew when the tile changes") {
   CHECK(apply_settings({}, "BLOCK_M=16,num_warps=4").warps_m == default_warps_m(16, 128, 4));
-  CHECK(apply_settings({}, "stages=4").warps_m == KernelConfigForward{}.warps_m);
+  CHECK(apply_settings({}, "stages=4").warps_m == KernelConfig{}.warps_m);
 }
 
 TEST_CASE("Settings that are wrong name the field and what is allowed") {

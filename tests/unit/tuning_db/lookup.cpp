@@ -21,7 +21,7 @@ LookupRequest sample_request() {
   request.source_hashes = {"0123abcd", "4567cdef"};
   request.nvrtc = "13.0.48";
   request.heuristic = [](int64_t tokens) { return test::sample_config(tokens <= 64 ? 16 : 128); };
-  request.in_space = [](const KernelConfigForward&) { return true; };
+  request.in_space = [](const KernelConfig&) { return true; };
   return request;
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("an override goes before everything", "[lookup]") {
   LookupRequest request = sample_request();
   Override file;
   file.source = "o.json";
-  file.forward = OverrideConfig{"o.json: forward", test::sample_config(256), {}};
+  file.configs[{Op::forward, std::nullopt}] = OverrideConfig{"o.json: forward", test::sample_config(256), {}};
   request.override_file = &file;
   const Choice choice = lookup({sample_entry()}, request, 1000);
   CHECK(choice.grade == Grade::override_file);
@@ -114,7 +114,7 @@ TEST_CASE("entries of other workloads or devices or outside today's space do not
   Entry other_device = sample_entry();
   other_device.env.key.mig = "";
   CHECK(lookup({other, other_device}, request, 1000).grade == Grade::heuristic);
-  request.in_space = [](const KernelConfigForward& c) { return c.BLOCK_M != 64; };
+  request.in_space = [](const KernelConfig& c) { return c.BLOCK_M != 64; };
   CHECK(lookup({sample_entry()}, request, 1000).grade == Grade::heuristic);
 }
 

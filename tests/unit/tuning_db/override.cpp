@@ -25,14 +25,16 @@ std::string error_of(const std::string& text) {
   return "no error";
 }
 
+const OverrideKind forward = {Op::forward, std::nullopt};
+
 }  // namespace
 
 TEST_CASE("the spellings of similar tools are read", "[override]") {
   const Override file = parse_override(with(R"("permute_x": true, "permute_y": false, "fuse_mul_post": false,
       "use_tma_load_w": false, "use_tma_load_x": false, "use_tma_store": false, "flatten": true)"),
                                        "o.json");
-  REQUIRE(file.forward);
-  const KernelConfigForward& config = file.forward->config;
+  REQUIRE(file.configs.contains(forward));
+  const KernelConfig& config = file.configs.at(forward).config;
   CHECK(config.family == Family::sm80);
   CHECK(config.BLOCK_M == 64);
   CHECK(config.BLOCK_N == 128);
@@ -47,9 +49,9 @@ TEST_CASE("the spellings of similar tools are read", "[override]") {
       R"({"forward.down": {"BLOCK_M": 16, "BLOCK_N": 32, "BLOCK_K": 64, "warps": 2, "stages": 2, "warps_m": 1,
           "family": "sm80", "tile_order": "n_fastest", "ctas_per_sm": 3}})",
       "o.json");
-  REQUIRE(own.down);
-  CHECK(own.down->config.tile_order == TileOrder::n_fastest);
-  CHECK(own.down->config.ctas_per_sm == 3);
+  const KernelConfig& down = own.configs.at({Op::forward, Gemm::down}).config;
+  CHECK(down.tile_order == TileOrder::n_fastest);
+  CHECK(down.ctas_per_sm == 3);
   CHECK(own.notes.empty());
 }
 
@@ -58,12 +60,12 @@ TEST_CASE("the family of a file says which values its keys may have, wherever it
   const Override file = parse_override("{\"forward\": {" + tile + R"(, "mma_m": "weights", "schedule": "ping_pong", "cluster": 2,
       "tile_source": "queue", "gather": "in_kernel", "tile_order": "n_fastest", "family": "sm90", "fuse_swiglu": false}})",
                                        "o.json");
-  REQUIRE(file.forward);
-  CHECK(file.forward->config == test::sample_sm90_config());
-  CHECK(file.forward->flags.at("fuse_swiglu") == false);
+  REQUIRE(file.configs.contains(forward));
+  CHECK(file.configs.at(forward).config == test::sample_sm90_config());
+  CHECK(file.configs.at(forward).flags.at("fuse_swiglu") == false);
 
   const Override few = parse_override("{\"forward\": {\"family\": \"sm90\", " + tile + "}}", "o.json");
-  CHECK(to_string(few.forward->config) == "sm90_192x128x64_tokens_coop_w12_s4_c1_x1_static_mfast_dispatch");
+  CHECK(to_string(few.configs.at(forward).config) == "sm90_192x128x64_tokens_coop_w12_s4_c1_x1_static_mfast_dispatch");
 
   const Override foreign = parse_override(
       "{\"forward\": {\"use_tma_load_w\": true, \"use_tma_store\": true, \"family\": \"sm90\", " + tile + "}}", "o.json");
@@ -96,9 +98,9 @@ TEST_CASE("errors name file, key, value and the allowed set", "[override]") {
              Catch::Contains("forward.BLOCK_SIZE_K: 32 is not allowed; allowed: 64, 128"));
   CHECK_THAT(error_of(with("\"schedule\": \"ping_pong\"")),
              Catch::Contains("forward.schedule: \"ping_pong\" is not allowed; allowed: cooperative"));
-  CHECK_THAT(error_of(with("", "backward_dW")), Catch::Contains("backward_dW: backward kernels are not available yet"));
-  CHECK_THAT(error_of(with("", "backward_dX.down")), Catch::Contains("not available yet"));
-  CHECK_THAT(error_of(with("", "sideways")), Catch::Contains("unknown kind; allowed: forward, forward.gate_up, forward.down"));
+  CHECK_THAT(error_of(with("", "dX")),
+             Catch::Contains("unknown kind; allowed: forward, forward.gate_up, forward.down, backward_dX, "
+                             "backward_dX.gate_up, backward_dX.down, backward_dW, "));
   CHECK_THAT(error_of("{}"), Catch::Contains("no config"));
   CHECK_THAT(error_of("[]"), Catch::Contains("o.json: expected an object"));
   CHECK_THAT(error_of(R"({"forward": 3})"), Catch::Contains("forward: expected an object, found 3"));
@@ -112,11 +114,26 @@ TEST_CASE("a GEMM's own object goes before the common one", "[override]") {
   CHECK(select(file, test::sample_problem(Gemm::gate_up))->BLOCK_M == 64);
 }
 
+TEST_CASE("every operation has configs of its own", "[override]") {
+  const Override file = parse_override(R"({"backward_dX": {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 32, "warps": 8, "stages": 3,
+      "use_tma_load_dy": false}, "backward_dW.down": {"BLOCK_M": 32, "BLOCK_N": 64, "BLOCK_K": 32, "warps": 4, "stages": 2}})",
+                                       "o.json");
+  Problem problem = test::sample_problem(Gemm::down);
+  CHECK_FALSE(select(file, problem));
+  problem.op = Op::dX;
+  CHECK(select(file, problem)->BLOCK_M == 64);
+  problem.op = Op::dW;
+  CHECK(select(file, problem)->BLOCK_M == 32);
+  problem.gemm = Gemm::gate_up;
+  CHECK_FALSE(select(file, problem));
+  CHECK_THAT(file.notes.at(0), Catch::Contains("o.json: backward_dX.use_tma_load_dy: ignored"));
+}
+
 TEST_CASE("the problem's flags must agree", "[override]") {
   const Problem down = test::sample_problem(Gemm::down);  // permute_y, fuse_mul_post
   const Problem gate_up = test::sample_problem(Gemm::gate_up);
   const Override file = parse_override(with("\"permute_y\": true, \"fuse_mul_post\": true"), "o.json");
-  CHECK(select(file, down) == file.forward->config);
+  CHECK(select(file, down) == file.configs.at(forward).config);
   CHECK_THROWS_WITH(select(file, gate_up),
                     "o.json: forward.permute_y: true but the problem has false; allowed: false (or leave the key out)");
   const Override fused = parse_override(with("\"fuse_swiglu\": true"), "o.json");

@@ -9,7 +9,7 @@
 using namespace moe_tune;
 
 TEST_CASE("config values outside the space are neither written nor read", "[record_json]") {
-  KernelConfigForward config = test::sample_config();
+  KernelConfig config = test::sample_config();
   Json json = config_json(config);
   json["BLOCK_M"] = 65;
   CHECK_THROWS_WITH(config_from(JsonView(json, "f", "config")),
@@ -24,11 +24,11 @@ TEST_CASE("config values outside the space are neither written nor read", "[reco
 }
 
 TEST_CASE("a config of either family survives, and each writes the fields that it has a choice of", "[record_json]") {
-  for (const KernelConfigForward& config : {test::sample_config(), test::sample_sm90_config()}) {
+  for (const KernelConfig& config : {test::sample_config(), test::sample_sm90_config()}) {
     const Json json = config_json(config);
     INFO(json_text(json));
     CHECK(config_from(JsonView(json, "f", "config")) == config);
-    for (const ConfigField& field : forward_fields()) {
+    for (const ConfigField& field : config_fields()) {
       const bool choice = field.name == "family" || field.allowed(config.family).size() > 1;
       CHECK(json.contains(std::string(field.name)) == choice);
       if (!choice) continue;

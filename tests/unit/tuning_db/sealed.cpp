@@ -7,9 +7,7 @@ using namespace moe_tune;
 
 namespace {
 
-std::string line(int i) {
-  return json_text(seal({{"i", i}, {"text", "a \"quoted\" {brace"}})) + "\n";
-}
+std::string line(int i) { return json_text(seal({{"i", i}, {"text", "a \"quoted\" {brace"}})) + "\n"; }
 
 }  // namespace
 

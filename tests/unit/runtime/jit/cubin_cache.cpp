@@ -30,9 +30,7 @@ fs::path entry_of(const CubinCache& cache, const std::string& source, const std:
   return cache.folder() / (cache.key(source, arch) + ".entry");
 }
 
-fs::perms mode_of(const fs::path& path) {
-  return fs::symlink_status(path).permissions();
-}
+fs::perms mode_of(const fs::path& path) { return fs::symlink_status(path).permissions(); }
 
 }  // namespace
 

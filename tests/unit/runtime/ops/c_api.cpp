@@ -63,9 +63,9 @@ const Mistake mistakes[] = {
     {"m_sizes is not on a CUDA device", [](ForwardCall& c) { c.m_sizes.tensor.device.device_type = kDLCPU; }},
     {"gather_indices is not on a CUDA device", [](ForwardCall& c) { c.gather_indices.tensor.device.device_type = kDLCPU; }},
     {"topk_weights is not on a CUDA device", [](ForwardCall& c) { c.down(), c.topk_weights.tensor.device.device_type = kDLCPU; }},
-    {"w is on device 0, x on 4096", [](ForwardCall& c) { c.w.tensor.device.device_id = 0; }},
-    {"gather_indices is on device 1, x on 4096", [](ForwardCall& c) { c.gather_indices.tensor.device.device_id = 1; }},
-    {"y is on device 4096, x on 0", [](ForwardCall& c) { c.x.tensor.device.device_id = c.w.tensor.device.device_id = 0; }},
+    {"w is on device 0, not 4096", [](ForwardCall& c) { c.w.tensor.device.device_id = 0; }},
+    {"gather_indices is on device 1, not 4096", [](ForwardCall& c) { c.gather_indices.tensor.device.device_id = 1; }},
+    {"y is on device 4096, not 0", [](ForwardCall& c) { c.x.tensor.device.device_id = c.w.tensor.device.device_id = 0; }},
 
     {"x is neither bfloat16 nor float16", [](ForwardCall& c) { c.x.tensor.dtype = float32; }},
     {"x is neither bfloat16 nor float16", [](ForwardCall& c) { c.x.tensor.dtype.lanes = 2; }},
@@ -113,7 +113,7 @@ const Mistake mistakes[] = {
 
     {"pre_activation has shape (12, 8), not (12, 16)", [](ForwardCall& c) { c.fused(), c.pre_activation.shape[1] = 8; }},
     {"pre_activation is not of x's dtype", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.dtype = fp16; }},
-    {"pre_activation is on device 0, x on 4096", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.device.device_id = 0; }},
+    {"pre_activation is on device 0, not 4096", [](ForwardCall& c) { c.fused(), c.pre_activation.tensor.device.device_id = 0; }},
     {"keep_pre_activation needs fuse_swiglu", [](ForwardCall& c) { c.fused(), c.args.fuse_swiglu = 0; }},
     {"fuse_mul_pre needs permute_x", [](ForwardCall& c) { c.fused(), c.args.permute_x = 0; }},
     {"topk_weights is NULL", [](ForwardCall& c) { c.fused(), c.args.topk_weights = nullptr; }},

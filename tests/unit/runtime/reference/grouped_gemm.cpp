@@ -47,7 +47,7 @@ struct Tensors {
   template <class Real = float>
   std::vector<Real> run(unsigned expected_status = 0) const {
     std::vector<Real> output(static_cast<std::size_t>(M) * output_columns(problem), untouched);
-    CHECK(reference_forward(problem, args(), std::span<Real>(output), 2) == expected_status);
+    CHECK(reference_rows(problem, args(), std::span<Real>(output), 2) == expected_status);
     return output;
   }
 
@@ -119,7 +119,7 @@ TEST_CASE("reference: fuse_mul_post scales by the weight of the slot, float32 or
   args.topk_weights = half_weights.data();
   args.topk_weights_f32 = 0;
   std::vector<float> output(6 * 8);
-  CHECK(reference_forward(t.problem, args, std::span<float>(output)) == 0);
+  CHECK(reference_rows(t.problem, args, std::span<float>(output)) == 0);
   CHECK(output == t.run());
 }
 
@@ -249,7 +249,7 @@ TEST_CASE("reference: 64-bit indices and wide rows give the same result") {
   args.gather_indices = gather_indices.data();
   args.gather_indices_64 = 1;
   std::vector<float> output(6 * 8);
-  CHECK(reference_forward(t.problem, args, std::span<float>(output)) == 0);
+  CHECK(reference_rows(t.problem, args, std::span<float>(output)) == 0);
   CHECK(output == expected);
 }
 
@@ -298,5 +298,5 @@ TEST_CASE("reference: no rows, and an output of the wrong size") {
   t.m_sizes = {0, 0, 0};
   CHECK(t.run().empty());
   std::vector<float> output(7);
-  CHECK_THROWS_AS(reference_forward(t.problem, t.args(), std::span<float>(output)), UsageError);
+  CHECK_THROWS_AS(reference_rows(t.problem, t.args(), std::span<float>(output)), UsageError);
 }

@@ -22,12 +22,8 @@ double value_of(unsigned bits, int exponent_bits, int mantissa_bits) {
   return sign * std::ldexp((1 << mantissa_bits) + mantissa, exponent - bias - mantissa_bits);
 }
 
-double bf16_value(unsigned bits) {
-  return value_of(bits, 8, 7);
-}
-double fp16_value(unsigned bits) {
-  return value_of(bits, 5, 10);
-}
+double bf16_value(unsigned bits) { return value_of(bits, 8, 7); }
+double fp16_value(unsigned bits) { return value_of(bits, 5, 10); }
 
 /// Every pattern reads as its definition says and comes back as it was; of NaNs the canonical one comes back.
 template <class Widen, class Narrow, class Value>
@@ -66,13 +62,9 @@ void check_every_midpoint(Narrow narrow, Value value, unsigned infinity, double 
 
 }  // namespace
 
-TEST_CASE("half: every bf16 pattern survives") {
-  check_every_pattern(bf16_to_float, float_to_bf16, bf16_value);
-}
+TEST_CASE("half: every bf16 pattern survives") { check_every_pattern(bf16_to_float, float_to_bf16, bf16_value); }
 
-TEST_CASE("half: every fp16 pattern survives") {
-  check_every_pattern(fp16_to_float, float_to_fp16, fp16_value);
-}
+TEST_CASE("half: every fp16 pattern survives") { check_every_pattern(fp16_to_float, float_to_fp16, fp16_value); }
 
 TEST_CASE("half: bf16 rounds to nearest even between all neighbours") {
   check_every_midpoint(float_to_bf16, bf16_value, 0x7f80, std::ldexp(1.0, 128));

@@ -20,8 +20,8 @@ struct Choosing {
   test::TemporaryFolder folder;
   TuneOptions options = test::small_tuning(folder.path(), true);
   Problem problem = options.problems[0];
-  std::vector<KernelConfigForward> space = config_space(problem, options.target.device);
-  std::vector<KernelConfigForward> neighbours;
+  std::vector<KernelConfig> space = config_space(problem, options.target.device);
+  std::vector<KernelConfig> neighbours;
 
   Candidates choose(int tokens = 64) const {
     const RoutedRows rows = route(options.routing, tokens, problem.E, problem.top_k);
@@ -29,13 +29,13 @@ struct Choosing {
   }
 };
 
-bool holds(const std::vector<KernelConfigForward>& configs, const KernelConfigForward& config) {
+bool holds(const std::vector<KernelConfig>& configs, const KernelConfig& config) {
   return std::find(configs.begin(), configs.end(), config) != configs.end();
 }
 
 using Shape = std::array<int, 7>;
 
-Shape shape_of(const KernelConfigForward& c) {
+Shape shape_of(const KernelConfig& c) {
   return {c.BLOCK_M,
           c.BLOCK_N,
           c.warps,
@@ -63,7 +63,7 @@ TEST_CASE("no tile shape fills the list") {
   c.options.random = 0;
   const Candidates candidates = c.choose();
   std::map<Shape, int> alike;
-  for (const KernelConfigForward& config : candidates.configs) ++alike[shape_of(config)];
+  for (const KernelConfig& config : candidates.configs) ++alike[shape_of(config)];
   for (const auto& [shape, count] : alike) CHECK(count <= 6);  // 4, or all of the first five, and the default
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("of each family's ways to gather rows three shapes are tried") {
   c.space = config_space(c.problem, c.options.target.device);
   for (const int tokens : {16, 4096, 32768}) {
     std::map<std::pair<Family, Gather>, std::set<Shape>> shapes;
-    for (const KernelConfigForward& config : c.choose(tokens).configs) {
+    for (const KernelConfig& config : c.choose(tokens).configs) {
       shapes[{config.family, config.gather}].insert(shape_of(config));
     }
     CHECK(shapes.size() == 4);
@@ -86,9 +86,9 @@ TEST_CASE("neighbours' winners and the database's seeds are tried, failures are 
   Choosing c;
   c.options.random = 0;
   const std::vector<RankedConfig> ranking = c.choose().ranking;
-  const KernelConfigForward neighbour = ranking.back().config;
-  const KernelConfigForward seed = ranking[ranking.size() - 2].config;
-  const KernelConfigForward failed = ranking.front().config;
+  const KernelConfig neighbour = ranking.back().config;
+  const KernelConfig seed = ranking[ranking.size() - 2].config;
+  const KernelConfig failed = ranking.front().config;
   REQUIRE_FALSE(holds(c.choose().configs, neighbour));
 
   c.neighbours = {neighbour};
@@ -137,7 +137,7 @@ TEST_CASE("a prediction compiles a small space whole") {
 
 TEST_CASE("resident blocks follow from registers, shared memory and threads") {
   const DeviceDescription& device = find_device("h200");
-  KernelConfigForward config;
+  KernelConfig config;
   config.warps = 4;
   CHECK(resident_blocks(config, {128, 10000, 0, 0, 0}, device) == 4);  // 65536 / (128 * 128)
   CHECK(resident_blocks(config, {129, 10000, 0, 0, 0}, device) == 3);  // rounded up to 136

@@ -101,27 +101,15 @@ TEST_CASE("too many compilers for the host are refused") {
 
 TEST_CASE("options that make no sense are refused") {
   Planning p;
-  SECTION("no problem") {
-    p.options.problems.clear();
-  }
-  SECTION("no tokens") {
-    p.options.tokens.clear();
-  }
-  SECTION("descending") {
-    p.options.tokens = {4, 1};
-  }
-  SECTION("twice the same") {
-    p.options.tokens = {4, 4};
-  }
-  SECTION("top_k above E") {
-    p.options.problems[0].top_k = 9;
-  }
+  SECTION("no problem") { p.options.problems.clear(); }
+  SECTION("no tokens") { p.options.tokens.clear(); }
+  SECTION("descending") { p.options.tokens = {4, 1}; }
+  SECTION("twice the same") { p.options.tokens = {4, 4}; }
+  SECTION("top_k above E") { p.options.problems[0].top_k = 9; }
   SECTION("rows beyond an int") {
     p.options.problems = layer(256, 64, 64, 200);
     p.options.tokens = {16'000'000};
   }
-  SECTION("negative gain") {
-    p.options.min_gain = -0.1;
-  }
+  SECTION("negative gain") { p.options.min_gain = -0.1; }
   CHECK_THROWS_AS(make_plan(p.options), UsageError);
 }

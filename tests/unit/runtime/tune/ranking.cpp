@@ -9,8 +9,8 @@ using namespace moe_tune;
 
 namespace {
 
-KernelConfigForward config_with(int stages) {
-  KernelConfigForward config;
+KernelConfig config_with(int stages) {
+  KernelConfig config;
   config.stages = stages;
   return config;
 }
@@ -22,7 +22,7 @@ TEST_CASE("the model is judged by its order and by what its first choices lose")
                                              {config_with(5), {}}, {config_with(6), {}}, {config_with(7), {}},
                                              {config_with(8), {}}};
   // The second was not measured: the first five are 2, 4, 5, 6, 7.
-  const std::vector<std::pair<KernelConfigForward, std::vector<double>>> measured = {
+  const std::vector<std::pair<KernelConfig, std::vector<double>>> measured = {
       {config_with(2), {130, 260, 130}}, {config_with(4), {120, 240, 120}}, {config_with(5), {125, 250, 125}},
       {config_with(6), {110, 220, 110}}, {config_with(7), {140, 280, 140}}, {config_with(8), {100, 200, 100}}};
   const auto quality = judge_model(ranking, measured, config_with(8));
@@ -43,21 +43,21 @@ TEST_CASE("the compiler's registers decide how many blocks a prediction counts o
   const DeviceDescription& device = find_device("h200");
   const Problem problem = test::small_problem();
   const std::vector<int> m_sizes(8, 64);
-  KernelConfigForward lean;
+  KernelConfig lean;
   lean.ctas_per_sm = 2;
-  KernelConfigForward greedy = lean;
+  KernelConfig greedy = lean;
   greedy.stages = 2;
-  KernelConfigForward impossible = lean;
+  KernelConfig impossible = lean;
   impossible.warps = 16;
   impossible.warps_m = 4;
-  const std::vector<std::pair<KernelConfigForward, Resources>> compiled = {
+  const std::vector<std::pair<KernelConfig, Resources>> compiled = {
       {lean, {100, 50000, 0, 0, 0}}, {greedy, {255, 50000, 0, 0, 0}}, {impossible, {255, 50000, 0, 0, 0}}};
   const auto predicted = predict_compiled(problem, compiled, m_sizes, device);
   REQUIRE(predicted.size() == 2);  // the one that does not fit is left out
   CHECK(predicted[0].prediction.total <= predicted[1].prediction.total);
   for (const PredictedConfig& p : predicted) {
     CHECK(p.resources.ctas_per_sm == (p.config == lean ? 4 : 2));
-    KernelConfigForward actual = p.config;
+    KernelConfig actual = p.config;
     actual.ctas_per_sm = 2;
     CHECK(p.prediction.total == predict(problem, actual, m_sizes, device).total);
   }

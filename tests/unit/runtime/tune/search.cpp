@@ -13,12 +13,12 @@ using test::Behaviour;
 namespace {
 
 /// Forty candidates; the first is the default.
-std::vector<KernelConfigForward> forty() {
-  std::vector<KernelConfigForward> configs;
+std::vector<KernelConfig> forty() {
+  std::vector<KernelConfig> configs;
   for (const int block_m : {16, 32, 64, 128, 256}) {
     for (int stages = 2; stages <= 5; ++stages) {
       for (int ctas = 1; ctas <= 2; ++ctas) {
-        KernelConfigForward config;
+        KernelConfig config;
         config.BLOCK_M = block_m;
         config.stages = stages;
         config.ctas_per_sm = ctas;
@@ -30,8 +30,8 @@ std::vector<KernelConfigForward> forty() {
 }
 
 struct Trial {
-  std::vector<KernelConfigForward> configs = forty();
-  std::map<KernelConfigForward, Behaviour> behaviours;
+  std::vector<KernelConfig> configs = forty();
+  std::map<KernelConfig, Behaviour> behaviours;
   std::vector<SearchEvent> events;
   double min_gain = 0.01;
   bool with_default = true;
@@ -44,7 +44,7 @@ struct Trial {
   Behaviour& operator[](std::size_t i) { return behaviours[configs[i]]; }
 
   SearchOutcome run() {
-    test::ScriptedBench bench([this](const KernelConfigForward& config) { return behaviours.at(config); });
+    test::ScriptedBench bench([this](const KernelConfig& config) { return behaviours.at(config); });
     SearchInput input;
     input.candidates = configs;
     if (with_default) input.default_config = configs[0];

@@ -26,7 +26,7 @@ namespace {
 struct Tuning {
   test::TemporaryFolder folder;
   TuneOptions options = test::small_tuning(folder.path(), true);
-  std::set<KernelConfigForward> wrong, spilling;
+  std::set<KernelConfig> wrong, spilling;
   std::vector<std::string> warnings;
   std::vector<int> tokens_started;
   std::function<void()> on_point_start;
@@ -47,7 +47,7 @@ struct Tuning {
   };
 
   test::ScriptedBench make_bench() const {
-    return test::ScriptedBench([this](const KernelConfigForward& config) {
+    return test::ScriptedBench([this](const KernelConfig& config) {
       Behaviour behaviour;
       behaviour.us = 50 + config.BLOCK_M * 0.1 + config.stages + config.warps * 0.01 + config.BLOCK_N * 0.003;
       if (wrong.contains(config)) behaviour.verify = AttemptStatus::wrong;
@@ -110,7 +110,7 @@ TEST_CASE("a measured run publishes one entry per token count, with its range an
     CHECK(entry.search.space == result.points[0].space);
     CHECK(entry.resources.regs == 128);
     CHECK(entry.resources.ctas_per_sm == 2);
-    CHECK(entry.gen == current_generator(entry.config.family));
+    CHECK(entry.gen == current_generator(entry.problem.op, entry.config.family));
     CHECK(entry.env == tuning.options.target.env);
   }
 }
@@ -170,7 +170,7 @@ TEST_CASE("a set cancel flag starts nothing") {
 
 TEST_CASE("failed candidates are journalled, never win, and are not tried again") {
   Tuning tuning;
-  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  const KernelConfig best = tuning.run().points[0].entry->config;
   tuning.wrong = {best};
   tuning.options.retune = true;
   const TuneResult second = tuning.run();
@@ -188,7 +188,7 @@ TEST_CASE("failed candidates are journalled, never win, and are not tried again"
 
 TEST_CASE("spilling kernels are dropped before they are launched") {
   Tuning tuning;
-  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  const KernelConfig best = tuning.run().points[0].entry->config;
   tuning.spilling = {best};
   tuning.options.retune = true;
   test::ScriptedBench bench = tuning.make_bench();
@@ -215,23 +215,23 @@ TEST_CASE("both families compete on a Hopper device, and every record names the 
   for (const Family fast : {Family::sm80, Family::sm90}) {
     Tuning tuning;
     tuning.options.tokens = {16};
-    test::ScriptedBench bench([fast](const KernelConfigForward& config) {
+    test::ScriptedBench bench([fast](const KernelConfig& config) {
       return Behaviour{.us = (config.family == fast ? 50 : 100) + 0.01 * config.BLOCK_M + 0.001 * config.stages};
     });
     tuning.options.random = 20;
     const TuneResult result = tuning.run(bench);
     REQUIRE(result.points[0].entry);
     CHECK(result.points[0].entry->config.family == fast);
-    CHECK(result.points[0].entry->gen == current_generator(fast));
+    CHECK(result.points[0].entry->gen == current_generator(Op::forward, fast));
     std::set<Family> tried;
     for (const Attempt& attempt : tuning.journal().attempts) {
       tried.insert(attempt.config.family);
-      CHECK(attempt.gen == current_generator(attempt.config.family));
+      CHECK(attempt.gen == current_generator(attempt.problem.op, attempt.config.family));
     }
     CHECK(tried.size() == 2);
     CHECK(tuning.run().points[0].status == PointStatus::resumed);
   }
-  CHECK(current_generator(Family::sm80) != current_generator(Family::sm90));
+  CHECK(current_generator(Op::forward, Family::sm80) != current_generator(Op::forward, Family::sm90));
 }
 
 TEST_CASE("a prediction ranks what was compiled, says so, and gives way to a measurement") {
@@ -262,7 +262,7 @@ TEST_CASE("a predicted winner runs on the emulated device once for all token cou
   tuning.predict();
   test::ScriptedBench bench = tuning.make_emulator();
   const TuneResult result = tuning.run(bench);
-  std::set<KernelConfigForward> winners;
+  std::set<KernelConfig> winners;
   for (const PointResult& point : result.points) winners.insert(point.entry->config);
   CHECK(bench.verifications.size() == winners.size());
   for (const auto& [config, times] : bench.verifications) CHECK(times == 1);
@@ -276,7 +276,7 @@ TEST_CASE("a predicted winner runs on the emulated device once for all token cou
 TEST_CASE("a predicted winner that is wrong on the emulated device gives way to the next and is not tried again") {
   Tuning tuning;
   tuning.predict();
-  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  const KernelConfig best = tuning.run().points[0].entry->config;
   tuning.wrong = {best};
   tuning.options.retune = true;
   const TuneResult second = tuning.run();
@@ -303,7 +303,7 @@ TEST_CASE("a predicted winner that is wrong on the emulated device gives way to 
 TEST_CASE("predictions of which every candidate is wrong fail") {
   Tuning tuning;
   tuning.predict();
-  test::ScriptedBench bench([](const KernelConfigForward&) { return Behaviour{.verify = AttemptStatus::fault}; });
+  test::ScriptedBench bench([](const KernelConfig&) { return Behaviour{.verify = AttemptStatus::fault}; });
   const TuneResult result = tuning.run(bench);
   CHECK(result.points[0].status == PointStatus::failed);
   CHECK(result.points[0].failed == result.points[0].compiled);
@@ -345,7 +345,7 @@ TEST_CASE("the emulated device is set up once for the candidates and points that
   Tuning tuning;
   tuning.predict();
   tuning.options.tokens = {16, 256};
-  const KernelConfigForward best = tuning.run().points[0].entry->config;
+  const KernelConfig best = tuning.run().points[0].entry->config;
   tuning.wrong = {best};
   tuning.options.retune = true;
   test::ScriptedBench bench = tuning.make_emulator();
@@ -402,7 +402,7 @@ TEST_CASE("bisecting measures between neighbours that disagree") {
   tuning.options.target.env.uuid = "GPU-1";
   // The best stage count depends on the token count that is set up.
   test::ScriptedBench* current = nullptr;
-  test::ScriptedBench bench([&](const KernelConfigForward& config) {
+  test::ScriptedBench bench([&](const KernelConfig& config) {
     const int wanted = !current->set_ups.empty() && current->set_ups.back().tokens >= 20 ? 2 : 4;
     Behaviour behaviour;
     behaviour.us = 50 + 10 * std::abs(config.stages - wanted) + config.BLOCK_M * 0.1 + config.BLOCK_N * 0.01 + config.warps * 0.1;

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "moe_tune/error.hpp"
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 
 using namespace moe_tune;
 

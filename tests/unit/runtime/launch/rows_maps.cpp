@@ -1,4 +1,4 @@
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,7 +13,7 @@ constexpr std::uint64_t x_address = 0x7f0000000000, w_address = 0x7f1000000000, 
 
 struct Call {
   Problem problem{.E = 5, .N = 464, .K = 200, .top_k = 2};
-  KernelConfigForward config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+  KernelConfig config = parse_config("sm90_192x128x64_weights_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
   abi::GroupedGemmArgs args{};
   LaunchResources resources{reinterpret_cast<void*>(workspace_address), nullptr};
 
@@ -30,7 +30,7 @@ struct Call {
     args.M = 70;
   }
 
-  ForwardMaps maps() const { return forward_maps(problem, config, args, resources); }
+  RowsMaps maps() const { return rows_maps(problem, config, args, resources); }
 };
 
 }  // namespace
@@ -43,9 +43,9 @@ TEST_CASE("forward maps: every description is one that the driver takes") {
       call.problem.permute_x = kind == 1 || kind == 2;
       call.problem.fuse_swiglu = call.problem.keep_pre_activation = kind == 2;
       call.problem.permute_y = kind == 3;
-      for (const KernelConfigForward& config : test::sm90_configs(call.problem)) {
+      for (const KernelConfig& config : test::sm90_configs(call.problem)) {
         call.config = config;
-        const ForwardMaps maps = call.maps();
+        const RowsMaps maps = call.maps();
         for (const auto& map : {maps.x, maps.w, maps.y, maps.gate, maps.up}) {
           if (!map) continue;
           INFO(to_string(config));
@@ -87,8 +87,8 @@ TEST_CASE("forward maps: tokens come from x in expert order, or from the workspa
   call.config.gather = Gather::copy_ahead;
   CHECK(call.maps().x->address == workspace_address);
   CHECK(workspace_bytes(call.problem, call.config, 70) == 70 * 400 + 4 * (1 + 3));  // a counter, and a flag for each 32 rows
-  const abi::ForwardSm90Args args = forward_sm90_args(call.problem, call.config, call.args, call.resources,
-                                                      [](const TensorMapDescription&) { return abi::TensorMap{}; });
+  const abi::RowsSm90Args args = rows_sm90_args(call.problem, call.config, call.args, call.resources,
+                                                [](const TensorMapDescription&) { return abi::TensorMap{}; });
   CHECK(args.rows == reinterpret_cast<void*>(workspace_address));
   CHECK(reinterpret_cast<std::uint64_t>(args.copied) == workspace_address + 70 * 400);
   call.config.gather = Gather::in_kernel;
@@ -144,8 +144,8 @@ TEST_CASE("forward maps: the argument has what is described, and nothing where n
   call.problem.permute_y = true;
   unsigned queue = 0;
   call.resources.queue = &queue;
-  const abi::ForwardSm90Args args =
-      forward_sm90_args(call.problem, call.config, call.args, call.resources, [](const TensorMapDescription& map) {
+  const abi::RowsSm90Args args =
+      rows_sm90_args(call.problem, call.config, call.args, call.resources, [](const TensorMapDescription& map) {
         abi::TensorMap encoded{};
         encoded.opaque[0] = map.address;
         return encoded;

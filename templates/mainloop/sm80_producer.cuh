@@ -1,10 +1,10 @@
-// The copies of a forward GEMM: token rows (gathered with permute_x) and weight rows, from global memory to the ring.
+// The copies of the sm80 family: token rows, gathered or in expert order, and weight rows, from global memory to the ring.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 
 #include "mainloop/sm80_multistage.cuh"
 #include "schedule/expert_tiles.cuh"
-#include "schedule/forward_problem.cuh"
+#include "schedule/rows_problem.cuh"
 #include "schedule/slots.cuh"
 
 namespace moe_tune {
@@ -12,20 +12,22 @@ namespace moe_tune {
 /// Walks this block's tiles k-block by k-block, STAGES - 1 k-blocks ahead of the multiplication. The inner loop is kept to the
 /// copies themselves: every address is a register plus a constant, and the registers move once per k-block.
 template <class Problem, class Config, class Schedule>
-class ForwardProducer {
-  using ACopy = TileCopy<Config, Config::block_m, RowPattern::consecutive>;
-  using BCopy = TileCopy<Config, Config::block_n, RowPattern::spread>;
+class Sm80Producer {
+  static constexpr bool slabs = Problem::weight_rows_are_k;
+  using ACopy = TileCopy<Config, Config::block_m, Config::block_k, RowPattern::consecutive>;
+  using BCopy = TileCopy<Config, Config::block_n, Config::block_k, RowPattern::spread>;
+  using BSlabs = SlabCopy<Config, Config::block_n>;
   static constexpr int k_blocks = Config::k_blocks(Problem::K);
   static constexpr bool n_tail = Problem::N % Config::block_n != 0;
   static constexpr int rows_per_iteration = 32 / ACopy::chunks_per_row;  // of one warp
 
  public:
   /// Every thread of the block makes one; the block has a tile.
-  MOE_DEVICE ForwardProducer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
+  MOE_DEVICE Sm80Producer(const abi::GroupedGemmArgs& args, const Schedule& schedule)
       : args_(args),
         schedule_(schedule),
         a_offset_(ACopy::first_offset()),
-        b_offset_(Config::a_stage_bytes + BCopy::first_offset()),
+        b_offset_(Config::a_stage_bytes + (slabs ? BSlabs::first_offset() : BCopy::first_offset())),
         missing_blocks_(k_blocks - (Problem::K - ACopy::chunk() * 8 + Config::block_k - 1) / Config::block_k),
         ahead_id_(ptx::block_index()) {
     prefetch_tile();
@@ -45,14 +47,19 @@ class ForwardProducer {
     for (int i = Part; i < ACopy::iterations; i += Parts) {
       if (ACopy::inside(i)) ptx::cp_async_16<0>(ACopy::address(stage_address + a_offset_, i), x_[i], live && x_[i] >= row_exists);
     }
-    copy_w<Part, Parts>(stage_address + b_offset_, live);
+    if constexpr (slabs) {
+      const int k_left = Problem::K - (k_blocks - blocks_left_) * Config::block_k;
+      copy_slabs<Part, Parts>(stage_address + b_offset_, blocks_left_ > 0 ? k_left : 0);
+    } else {
+      copy_w<Part, Parts>(stage_address + b_offset_, live);
+    }
   }
 
   /// Moves on to the next k-block, of the next tile after the last one.
   MOE_DEVICE void advance() {
     MOE_UNROLL
     for (int i = 0; i < ACopy::iterations; ++i) x_[i] += Config::block_k * 2;
-    w_ += Config::block_k * 2;
+    w_ += slabs ? static_cast<u64>(Config::block_k * static_cast<i64>(w_row_bytes())) : Config::block_k * 2;
     if (--blocks_left_ == 0) next_tile();
   }
 
@@ -78,15 +85,35 @@ class ForwardProducer {
     }
   }
 
-  MOE_DEVICE int w_row_bytes() const { return Problem::strided_w ? args_.w_row_bytes : Problem::K * 2; }
+  /// The same of weights whose rows run along K, of which `k_left` are left.
+  template <int I, int Parts>
+  MOE_DEVICE void copy_slabs(u32 address, int k_left) const {
+    if constexpr (I < BSlabs::iterations) {
+      const bool valid = BSlabs::first_k_row() + BSlabs::k_row(I) < k_left &&
+                         (!n_tail || tile_.n + BSlabs::first_column() + BSlabs::column(I) < Problem::N);
+      if (BSlabs::inside(I)) {
+        constexpr i64 offset = static_cast<i64>(BSlabs::k_row(I)) * Problem::N * 2 + BSlabs::column(I) * 2;
+        if constexpr (!Problem::strided_w && offset < (1 << 23)) {
+          ptx::cp_async_16<static_cast<int>(offset)>(BSlabs::address(address, I), w_, valid);
+        } else {
+          const i64 further = static_cast<i64>(BSlabs::k_row(I)) * w_row_bytes() + BSlabs::column(I) * 2;
+          ptx::cp_async_16<0>(BSlabs::address(address, I), w_ + static_cast<u64>(further), valid);
+        }
+      }
+      copy_slabs<I + Parts, Parts>(address, k_left);
+    }
+  }
+
+  MOE_DEVICE int w_row_bytes() const { return Problem::strided_w ? args_.w_row_bytes : (slabs ? Problem::N : Problem::K) * 2; }
 
   /// Takes over the prefetched tile and starts loading the slots of the one after it: their latency hides behind a whole tile.
   MOE_DEVICE void next_tile() {
     if (!ahead_live_) return;  // blocks_left_ stays at or below zero: no copy is live
     blocks_left_ = k_blocks;
     tile_ = ahead_;
-    w_ = reinterpret_cast<u64>(args_.w) + static_cast<u64>(tile_.expert * args_.w_expert_bytes) +
-         static_cast<u64>(static_cast<i64>(tile_.n + BCopy::row(0)) * w_row_bytes()) + BCopy::chunk() * 16;
+    const i64 first = slabs ? static_cast<i64>(BSlabs::first_k_row()) * w_row_bytes() + (tile_.n + BSlabs::first_column()) * 2
+                            : static_cast<i64>(tile_.n + BCopy::row(0)) * w_row_bytes() + BCopy::chunk() * 16;
+    w_ = reinterpret_cast<u64>(args_.w) + static_cast<u64>(tile_.expert * args_.w_expert_bytes + first);
     find_rows();
     ahead_id_ += ptx::grid_size();
     prefetch_tile();
@@ -97,7 +124,7 @@ class ForwardProducer {
     ahead_live_ = ahead_id_ < schedule_.count();
     if (!ahead_live_) return;
     ahead_ = schedule_.tile(ahead_id_);
-    if constexpr (Problem::permute_x) {
+    if constexpr (Problem::gather_rows) {
       slots_.load(args_, [&](int entry) {
         const int row = warp_row(entry);
         return row < ahead_.rows ? ahead_.row + row : -1;
@@ -107,13 +134,13 @@ class ForwardProducer {
 
   /// Where this thread's chunk of each of its rows of the prefetched tile starts.
   MOE_DEVICE void find_rows() {
-    if constexpr (Problem::permute_x) slots_.resolve(args_);
+    if constexpr (Problem::gather_rows) slots_.resolve(args_);
     MOE_UNROLL
     for (int i = 0; i < ACopy::iterations; ++i) {
       int row = -1;
-      if constexpr (Problem::permute_x) {
+      if constexpr (Problem::gather_rows) {
         const int slot = slots_.get(i * rows_per_iteration + static_cast<int>(ptx::lane_index()) / ACopy::chunks_per_row);
-        if (slot >= 0) row = slot / Problem::top_k;
+        if (slot >= 0) row = slot / Problem::slots_per_row;
       } else if (ACopy::row(i) < ahead_.rows) {
         row = ahead_.row + ACopy::row(i);
       }

@@ -1,4 +1,4 @@
-#include "runtime/emulator/forward_kernel.hpp"
+#include "runtime/emulator/gemm_kernel.hpp"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,11 @@
 #include <limits>
 
 #include "generator/constraints.hpp"
+#include "generator/rows_gemm.hpp"
 #include "generator/support/checked.hpp"
+#include "runtime/emulator/random_values.hpp"
 #include "runtime/emulator/tensor_map.hpp"
+#include "runtime/launch/weights_maps.hpp"
 #include "runtime/reference/grouped_gemm.hpp"
 #include "runtime/reference/half.hpp"
 #include "runtime/reference/pre_activation.hpp"
@@ -22,65 +25,60 @@ namespace {
 
 constexpr std::byte poison{0xff};
 
-void fill_random(std::uint16_t* target, std::int64_t first, std::int64_t count, float scale, std::uint32_t seed, DType dtype) {
-  for (std::int64_t i = first; i < first + count; ++i) {
-    target[i] = from_float(random_normal(seed, static_cast<std::uint64_t>(i)) * scale, dtype);
-  }
-}
-
-Allocation& upload_integers(GlobalMemory& memory, const char* name, const std::vector<std::int64_t>& values, bool as_64) {
-  const std::vector<std::int32_t> narrow_values(values.begin(), values.end());
-  return as_64 ? memory.upload<std::int64_t>(name, values) : memory.upload<std::int32_t>(name, narrow_values);
-}
-
 }  // namespace
 
-ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, WeightLayout layout)
-    : ForwardKernel(problem, config, emit_forward(problem, config, layout)) {}
+GemmKernel::GemmKernel(const Problem& problem, const KernelConfig& config, WeightLayout layout)
+    : GemmKernel(problem, config, emit_kernel(problem, config, layout)) {}
 
-ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, std::string_view cuda_source)
+GemmKernel::GemmKernel(const Problem& problem, const KernelConfig& config, std::string_view cuda_source)
     : problem_(problem), config_(config), kernel_(cuda_source) {}
 
-void ForwardKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources,
-                           std::uint64_t seed) const {
-  if (args.M == 0) return;
+void GemmKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources,
+                        std::uint64_t seed) const {
+  if (args.M == 0 && problem_.op != Op::dW) return;  // dW of no rows is zeros
   Launch launch;
   launch.seed = seed;
   launch.most_resident_threads = 2048 * sm_count;
-  if (dispatches(problem_, config_)) {
+  if (dispatches(problem_, config_) && args.M > 0) {
     launch.blocks = sm_count * abi::dispatch_blocks_per_sm;
     launch.threads = abi::dispatch_threads;
     launch.shared_bytes = static_cast<unsigned>(dispatch_shared_bytes(problem_));
-    emulator::run(memory, launch, kernel_, dispatch_kernel_name, args, resources.workspace);
+    emulator::run(memory, launch, kernel_, dispatch_kernel_name, dispatch_args(problem_, args), resources.workspace);
   }
   launch.cluster = static_cast<unsigned>(config_.cluster);
   launch.blocks = static_cast<unsigned>(sm_count * config_.ctas_per_sm * config_.cluster);
   launch.threads = static_cast<unsigned>(threads_per_block(config_));
   launch.shared_bytes = static_cast<unsigned>(shared_memory_bytes(problem_, config_));
   if (config_.family == Family::sm80) {
-    emulator::run(memory, launch, kernel_, forward_kernel_name, args);
+    emulator::run(memory, launch, kernel_, kernel_name(problem_.op), args);
     return;
   }
-  const abi::ForwardSm90Args with_maps = forward_sm90_args(problem_, config_, args, resources, encode_emulated);
+  if (problem_.op == Op::dW) {
+    emulator::run(memory, launch, kernel_, kernel_name(problem_.op),
+                  weights_sm90_args(problem_, config_, args, resources, encode_emulated));
+    return;
+  }
+  const abi::RowsSm90Args with_maps = rows_sm90_args(problem_, config_, args, resources, encode_emulated);
   if (const std::size_t words = copied_words(problem_, config_, args.M); words > 0) {
     const auto address = reinterpret_cast<std::uint64_t>(with_maps.copied);
     const Allocation& workspace = *memory.find(address);
     std::memset(workspace.data + (address - workspace.address), 0, words * sizeof(unsigned));
   }
-  emulator::run(memory, launch, kernel_, forward_kernel_name, with_maps);
+  emulator::run(memory, launch, kernel_, kernel_name(problem_.op), with_maps);
 }
 
-ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
+GemmCase::GemmCase(const CaseSpec& spec) : spec_(spec) {
   const Problem& p = spec_.problem;
   const std::int64_t M = spec_.M();
-  const std::int64_t x_rows = p.permute_x ? spec_.tokens : M;
-  const std::int64_t x_stride = p.K + spec_.x_padding;
+  const RowsGemm gemm = rows_gemm(p);
+  const std::int64_t x_rows = gathered_rows(p).any ? M / gathered_rows(p).slots_per_row : M;
+  const std::int64_t x_stride = gemm.reduction + spec_.x_padding;
   const std::int64_t w_row_stride = p.K + spec_.w_row_padding;
   const std::int64_t w_stride = p.N * w_row_stride + spec_.w_expert_padding;
   const auto bytes = [](std::int64_t elements) { return static_cast<std::size_t>(elements) * 2; };
 
   // Without the padding after the last row: nothing may touch it.
-  Allocation& x = memory_.allocate("x", bytes(x_rows == 0 ? 0 : (x_rows - 1) * x_stride + p.K), Use::read_only);
+  Allocation& x = memory_.allocate("x", bytes(x_rows == 0 ? 0 : (x_rows - 1) * x_stride + gemm.reduction), Use::read_only);
   x_ = &x;
   fill_random(x.as<std::uint16_t>().data(), 0, static_cast<std::int64_t>(x.bytes / 2), 1.0f, spec_.seed, p.dtype);
   Allocation& w = memory_.allocate("w", bytes((p.E - 1) * w_stride + (p.N - 1) * w_row_stride + p.K), Use::read_only);
@@ -88,12 +86,13 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
     if (spec_.m_sizes[static_cast<std::size_t>(expert)] <= 0) continue;
     // Outputs of about unit size, as a layer's are.
     fill_random(w.as<std::uint16_t>().data(), expert * w_stride, (p.N - 1) * w_row_stride + p.K,
-                1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000, p.dtype);
+                1.0f / std::sqrt(static_cast<float>(gemm.reduction)), spec_.seed + 1000, p.dtype);
   }
   y_ = allocate_output("y", output_columns(p), spec_.y_padding);
   if (p.keep_pre_activation) pre_activation_ = allocate_output("pre_activation", p.N, spec_.pre_activation_padding);
-  workspace_ = &memory_.allocate("workspace", p.permute_x ? bytes(M * p.K) + static_cast<std::size_t>(most_copied_bytes(M)) : 0,
-                                 Use::read_write);
+  workspace_ = &memory_.allocate(
+      "workspace", gathered_rows(p).any ? bytes(M * gemm.reduction) + static_cast<std::size_t>(most_copied_bytes(M)) : 0,
+      Use::read_write);
   queue_ = &memory_.allocate("queue", sizeof(unsigned), Use::read_write);
   status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
   Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);
@@ -130,13 +129,13 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   host_args_.m_sizes = m_sizes.data;
   host_args_.gather_indices = gather_indices.data;
   host_args_.topk_weights = topk_weights.data;
-  expected_status_ = reference_forward(p, host_args_, std::span<float>(y_.reference));
+  expected_status_ = reference_rows(p, host_args_, std::span<float>(y_.reference));
   if (p.keep_pre_activation) {
-    reference_forward(pre_activation_problem(p), host_args_, std::span<float>(pre_activation_.reference));
+    reference_rows(pre_activation_problem(p), host_args_, std::span<float>(pre_activation_.reference));
   }
 }
 
-ForwardCase::Output ForwardCase::allocate_output(const char* name, int columns, int padding) {
+GemmCase::Output GemmCase::allocate_output(const char* name, int columns, int padding) {
   const std::int64_t M = spec_.M();
   Output output;
   output.columns = columns;
@@ -148,12 +147,12 @@ ForwardCase::Output ForwardCase::allocate_output(const char* name, int columns, 
   return output;
 }
 
-void ForwardCase::set_x_row(int row, std::uint16_t bits) {
+void GemmCase::set_x_row(int row, std::uint16_t bits) {
   std::uint16_t* first = x_->as<std::uint16_t>().data() + row * std::int64_t{args_.x_row_bytes} / 2;
-  std::fill_n(first, spec_.problem.K, bits);
+  std::fill_n(first, rows_gemm(spec_.problem).reduction, bits);
 }
 
-unsigned ForwardCase::run(const ForwardKernel& kernel, std::uint64_t seed) {
+unsigned GemmCase::run(const GemmKernel& kernel, std::uint64_t seed) {
   for (const Allocation* output : {y_.memory, pre_activation_.memory, workspace_}) {
     if (output != nullptr) std::fill_n(output->data, output->bytes, poison);
   }
@@ -165,14 +164,14 @@ unsigned ForwardCase::run(const ForwardKernel& kernel, std::uint64_t seed) {
   return status;
 }
 
-Comparison ForwardCase::compare() const {
+Comparison GemmCase::compare() const {
   const Problem& p = spec_.problem;
   Comparison result = compare(y_, p, host_args_);
   if (!p.keep_pre_activation) return result;
   return worst_of(std::move(result), compare(pre_activation_, pre_activation_problem(p), pre_activation_args(host_args_)));
 }
 
-Comparison ForwardCase::compare(const Output& output, const Problem& problem, const abi::GroupedGemmArgs& args) const {
+Comparison GemmCase::compare(const Output& output, const Problem& problem, const abi::GroupedGemmArgs& args) const {
   Comparison result = compare_rows(problem, args, output.reference, row_tolerance(problem.dtype));
   for (int row = 0; row + 1 < spec_.M(); ++row) {
     const std::byte* padding = output.memory->data + (row * output.stride + output.columns) * 2;
@@ -185,7 +184,7 @@ Comparison ForwardCase::compare(const Output& output, const Problem& problem, co
   return result;
 }
 
-std::vector<std::uint16_t> ForwardCase::rows_of(const Output& output) const {
+std::vector<std::uint16_t> GemmCase::rows_of(const Output& output) const {
   std::vector<std::uint16_t> rows;
   for (int row = 0; row < spec_.M(); ++row) {
     const auto* first = output.memory->as<std::uint16_t>().data() + row * output.stride;

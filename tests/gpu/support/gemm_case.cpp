@@ -1,4 +1,4 @@
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
 
 #include <fmt/format.h>
 
@@ -10,6 +10,7 @@
 #include "runtime/jit/driver.hpp"
 #include "runtime/reference/pre_activation.hpp"
 #include "runtime/reference/routing_weights.hpp"
+#include "tests/gpu/support/tensors.hpp"
 
 namespace moe_tune::test {
 
@@ -17,19 +18,6 @@ namespace {
 
 constexpr int guard_rows = 300;  // more than any tile has
 constexpr std::uint16_t poison = 0xffff;
-
-/// `values` as int32 or int64 on the device; one element at least, so that there is an address.
-DeviceBuffer upload_integers(const std::vector<std::int64_t>& values, bool as_64) {
-  std::vector<std::int32_t> narrow_values(values.begin(), values.end());
-  if (values.empty()) return DeviceBuffer(8);
-  return as_64 ? upload(std::span<const std::int64_t>(values)) : upload(std::span<const std::int32_t>(narrow_values));
-}
-
-DeviceBuffer random_tensor(std::int64_t elements, DType dtype, float scale, std::uint32_t seed) {
-  DeviceBuffer buffer(std::max<std::int64_t>(elements, 8) * 2);
-  Gpu::get().utilities().fill_random(buffer.address(), elements, dtype, scale, seed, nullptr);
-  return buffer;
-}
 
 std::vector<char> download_bytes(const DeviceBuffer& buffer) {
   std::vector<char> bytes(buffer.bytes());
@@ -39,14 +27,15 @@ std::vector<char> download_bytes(const DeviceBuffer& buffer) {
 
 }  // namespace
 
-ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
+GemmCase::GemmCase(const CaseSpec& spec) : spec_(spec) {
   const Problem& p = spec_.problem;
   // Scaled so that outputs are about 1 whatever K is.
   x_ = random_tensor(std::int64_t{x_rows()} * x_stride(), p.dtype, 1.0f, spec_.seed);
-  w_ = random_tensor(p.E * w_stride(), p.dtype, 1.0f / std::sqrt(static_cast<float>(p.K)), spec_.seed + 1000);
+  w_ = random_tensor(p.E * w_stride(), p.dtype, 1.0f / std::sqrt(static_cast<float>(rows_gemm(p).reduction)), spec_.seed + 1000);
   y_ = allocate_output(output_columns(p), spec_.y_padding);
   if (p.keep_pre_activation) pre_activation_ = allocate_output(p.N, spec_.pre_activation_padding);
-  workspace_ = DeviceBuffer(p.permute_x ? std::size_t(spec_.M()) * p.K * 2 + most_copied_bytes(spec_.M()) : 0);
+  workspace_ = DeviceBuffer(
+      gathered_rows(p).any ? std::size_t(spec_.M()) * gathered_rows(p).length * 2 + most_copied_bytes(spec_.M()) : 0);
   queue_ = DeviceBuffer(sizeof(unsigned));
   queue_.fill(0);
   m_sizes_ = upload_integers(spec_.m_sizes, spec_.m_sizes_64);
@@ -79,22 +68,20 @@ ForwardCase::ForwardCase(const CaseSpec& spec) : spec_(spec) {
   refresh_reference();
 }
 
-void ForwardCase::refresh_reference() {
+void GemmCase::refresh_reference() {
   const Problem& p = spec_.problem;
   y_.reference.fill(0xff);
-  Gpu::get().utilities().reference_forward(p, args_, y_.reference.address(), nullptr);
+  Gpu::get().utilities().reference(p, args_, y_.reference.address(), nullptr);
   if (p.keep_pre_activation) {
     pre_activation_.reference.fill(0xff);
-    Gpu::get().utilities().reference_forward(pre_activation_problem(p), args_, pre_activation_.reference.address(), nullptr);
+    Gpu::get().utilities().reference(pre_activation_problem(p), args_, pre_activation_.reference.address(), nullptr);
   }
   driver().cuStreamSynchronize(nullptr);
 }
 
-void* ForwardCase::Output::rows() const {
-  return reinterpret_cast<void*>(memory.address() + std::size_t{guard_rows} * stride * 2);
-}
+void* GemmCase::Output::rows() const { return reinterpret_cast<void*>(memory.address() + std::size_t{guard_rows} * stride * 2); }
 
-ForwardCase::Output ForwardCase::allocate_output(int columns, int padding) const {
+GemmCase::Output GemmCase::allocate_output(int columns, int padding) const {
   Output output;
   output.columns = columns;
   output.stride = columns + padding;
@@ -103,25 +90,25 @@ ForwardCase::Output ForwardCase::allocate_output(int columns, int padding) const
   return output;
 }
 
-void ForwardCase::set_m_sizes(const std::vector<std::int64_t>& m_sizes) {
+void GemmCase::set_m_sizes(const std::vector<std::int64_t>& m_sizes) {
   spec_.m_sizes = m_sizes;
   const std::vector<char> bytes = download_bytes(upload_integers(m_sizes, spec_.m_sizes_64));
   m_sizes_.upload(bytes.data(), bytes.size());
 }
 
-void ForwardCase::fill_x_rows(int first, int rows, std::uint16_t bits) {
+void GemmCase::fill_x_rows(int first, int rows, std::uint16_t bits) {
   const std::vector<std::uint16_t> values(std::size_t(rows) * x_stride(), bits);
   x_.upload(values.data(), values.size() * 2, std::size_t(first) * x_stride() * 2);
 }
 
-void ForwardCase::reset(CUstream stream) {
+void GemmCase::reset(CUstream stream) {
   y_.memory.fill(0xff, stream);
   pre_activation_.memory.fill(0xff, stream);
   workspace_.fill(0xff, stream);
   status_.fill(0, stream);
 }
 
-unsigned ForwardCase::run(const ForwardKernel& kernel, CUstream stream, int max_sms) {
+unsigned GemmCase::run(const GemmKernel& kernel, CUstream stream, int max_sms) {
   // A non-blocking stream does not wait for the default one, on which the inputs were made.
   reset(stream);
   kernel.launch(args_, resources(), stream, max_sms);
@@ -129,19 +116,19 @@ unsigned ForwardCase::run(const ForwardKernel& kernel, CUstream stream, int max_
   return status();
 }
 
-unsigned ForwardCase::status() const {
+unsigned GemmCase::status() const {
   unsigned value = 0;
   status_.download(&value, sizeof(value));
   return value;
 }
 
-unsigned ForwardCase::queue() const {
+unsigned GemmCase::queue() const {
   unsigned value = 0;
   queue_.download(&value, sizeof(value));
   return value;
 }
 
-Comparison ForwardCase::compare() const {
+Comparison GemmCase::compare() const {
   const Problem& p = spec_.problem;
   const UtilityKernels& utilities = Gpu::get().utilities();
   Comparison result = utilities.compare(p, args_, y_.reference.address(), row_tolerance(p.dtype), nullptr);
@@ -150,11 +137,11 @@ Comparison ForwardCase::compare() const {
                                                        pre_activation_.reference.address(), row_tolerance(p.dtype), nullptr));
 }
 
-bool ForwardCase::guards_intact() const {
+bool GemmCase::guards_intact() const {
   return guards_intact(y_) && (!spec_.problem.keep_pre_activation || guards_intact(pre_activation_));
 }
 
-bool ForwardCase::guards_intact(const Output& output) const {
+bool GemmCase::guards_intact(const Output& output) const {
   std::vector<std::uint16_t> values(output.memory.bytes() / 2);
   output.memory.download(values.data(), output.memory.bytes());
   const auto intact = [&](std::size_t row, int column) {
@@ -169,7 +156,7 @@ bool ForwardCase::guards_intact(const Output& output) const {
   return true;
 }
 
-std::vector<std::uint16_t> ForwardCase::download_rows(const Output& output) const {
+std::vector<std::uint16_t> GemmCase::download_rows(const Output& output) const {
   std::vector<std::uint16_t> values(output.memory.bytes() / 2);
   output.memory.download(values.data(), output.memory.bytes());
   std::vector<std::uint16_t> rows;
@@ -181,13 +168,13 @@ std::vector<std::uint16_t> ForwardCase::download_rows(const Output& output) cons
   return rows;
 }
 
-std::vector<float> ForwardCase::download_reference(const Output& output) const {
+std::vector<float> GemmCase::download_reference(const Output& output) const {
   std::vector<float> values(std::size_t(spec_.M()) * output.columns);
   if (!values.empty()) output.reference.download(values.data(), values.size() * sizeof(float));
   return values;
 }
 
-abi::GroupedGemmArgs ForwardCase::download_inputs() {
+abi::GroupedGemmArgs GemmCase::download_inputs() {
   host_.clear();
   for (const DeviceBuffer* buffer : {&x_, &w_, &m_sizes_, &gather_indices_, &topk_weights_})
     host_.push_back(download_bytes(*buffer));

@@ -12,14 +12,14 @@ inline constexpr int dispatch_threads = 256;
 /// Blocks of it that an SM holds.
 inline constexpr int dispatch_blocks_per_sm = 2;
 
-/// Rows that a word of ForwardSm90Args::copied stands for.
+/// Rows that a word of RowsSm90Args::copied stands for.
 inline constexpr int copied_piece_rows = 32;
 
 /// Passed by value as one grid constant. All maps have the 128-byte swizzle and boxes of 64 elements along the innermost
 /// dimension. With R the rows of a tile that a consumer warpgroup stores, the maps that are stored to describe every window of R
 /// rows of a tensor by its end: (x, y, z) is row z - R + y, so that a box at y = R - rows, z = first + rows writes the rows
 /// [first, first + rows) and is clipped behind them.
-struct alignas(64) ForwardSm90Args {
+struct alignas(64) RowsSm90Args {
   GroupedGemmArgs gemm;
   unsigned* queue;   // a counter that is 0 between launches; unused with TileSource::static_order
   void* rows;        // (M, K): the rows in expert order that Gather::copy_ahead makes

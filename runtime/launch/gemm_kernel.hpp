@@ -13,7 +13,7 @@
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/device.hpp"
 #include "runtime/jit/module.hpp"
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 
 namespace moe_tune {
 
@@ -22,15 +22,15 @@ DeviceDescription describe_device(const DeviceInfo& info);
 
 /// Emits, compiles (through the cache; no GPU needed) the kernel of a config for a device. Throws UsageError for a config outside
 /// the space, CompileError when the compiler refuses the source.
-CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config,
-                               const DeviceDescription& device, WeightLayout layout = WeightLayout::contiguous);
+CompiledKernel compile_kernel(CubinCache& cache, const Problem& problem, const KernelConfig& config,
+                              const DeviceDescription& device, WeightLayout layout = WeightLayout::contiguous);
 
 /// A kernel of any family, with the dispatch that some have before it. Belongs to the context that was current when it was made;
 /// launching is thread-safe.
-class ForwardKernel {
+class GemmKernel {
  public:
   /// Loads `compiled` into the current context. Throws EnvironmentError when the driver refuses the cubin.
-  ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled, int sm_count);
+  GemmKernel(const Problem& problem, const KernelConfig& config, const CompiledKernel& compiled, int sm_count);
 
   /// Launches on `stream` with SMs x ctas_per_sm blocks; `max_sms` > 0 uses at most that many SMs, with one block on each, but
   /// never less than a cluster. Does not synchronise and can be captured. M = 0 launches nothing. Throws UsageError when M makes
@@ -42,7 +42,7 @@ class ForwardKernel {
   /// Whether a launch uses LaunchResources::queue.
   bool needs_queue() const { return config_.tile_source == TileSource::queue; }
 
-  const KernelConfigForward& config() const { return config_; }
+  const KernelConfig& config() const { return config_; }
   int shared_bytes() const { return shared_bytes_; }
   /// Blocks per SM that the driver computes for the loaded kernel.
   int resident_blocks() const { return resident_blocks_; }
@@ -52,7 +52,7 @@ class ForwardKernel {
   void launch_dispatch(const abi::GroupedGemmArgs& args, void* workspace, CUstream stream, int max_sms) const;
 
   Problem problem_;
-  KernelConfigForward config_;
+  KernelConfig config_;
   int shared_bytes_;
   int sm_count_;
   Module module_;

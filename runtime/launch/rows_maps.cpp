@@ -1,10 +1,11 @@
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 
 #include <cstddef>
 #include <cstdint>
 
 #include "generator/constraints.hpp"
 #include "generator/emit.hpp"
+#include "generator/rows_gemm.hpp"
 
 namespace moe_tune {
 
@@ -16,7 +17,7 @@ constexpr int box_columns = 64;  // 128 bytes, the swizzle's width
 std::uint32_t box_rows(int rows) { return rows % 32 == 0 ? 32 : 16; }
 
 std::size_t copied_rows_bytes(const Problem& p, std::int64_t M) {
-  return static_cast<std::size_t>(M * p.K * element_bytes(p.dtype));
+  return static_cast<std::size_t>(M * gathered_rows(p).length * element_bytes(p.dtype));
 }
 
 std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t>(value); }
@@ -29,32 +30,31 @@ TensorMapDescription swizzled(DType dtype, const void* address) {
   return map;
 }
 
-TensorMapDescription loaded_rows(const Problem& p, const KernelConfigForward& c, const void* rows, std::int64_t row_bytes,
-                                 int M) {
+TensorMapDescription loaded_rows(const Problem& p, const KernelConfig& c, const void* rows, std::int64_t row_bytes, int M) {
   TensorMapDescription map = swizzled(p.dtype, rows);
   map.rank = 2;
-  map.dims = {unsigned_of(p.K), unsigned_of(M)};
+  map.dims = {unsigned_of(rows_gemm(p).reduction), unsigned_of(M)};
   map.strides = {unsigned_of(row_bytes)};
   map.box = {box_columns, box_rows(c.BLOCK_M)};
   map.l2_promotion = L2Promotion::bytes256;
   return map;
 }
 
-TensorMapDescription loaded_weights(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args) {
+TensorMapDescription loaded_weights(const Problem& p, const KernelConfig& c, const abi::GroupedGemmArgs& args) {
   TensorMapDescription map = swizzled(p.dtype, args.w);
   map.rank = 3;
   map.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
   map.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
-  map.box = {box_columns, static_cast<std::uint32_t>(p.fuse_swiglu ? c.BLOCK_N / 2 : c.BLOCK_N), 1};
+  // Rows of W: columns of the product, or the reduction.
+  const int box_rows = rows_gemm(p).weight_rows_are_k ? c.BLOCK_K : p.fuse_swiglu ? c.BLOCK_N / 2 : c.BLOCK_N;
+  map.box = {box_columns, static_cast<std::uint32_t>(box_rows), 1};
   // Not 256, though whole rows are read: that costs 9% of the bandwidth of DRAM (docs/KERNELS.md).
   map.l2_promotion = L2Promotion::bytes128;
   return map;
 }
 
 /// Rows of a tile that one consumer warpgroup stores: all, but for cooperative ones that split them.
-int rows_of_consumer(const KernelConfigForward& c) {
-  return c.mma_m == MmaM::tokens ? c.BLOCK_M / consumers_of_tile(c) : c.BLOCK_M;
-}
+int rows_of_consumer(const KernelConfig& c) { return c.mma_m == MmaM::tokens ? c.BLOCK_M / consumers_of_tile(c) : c.BLOCK_M; }
 
 /// Every window of `window` rows of a tensor, by its end: what lies behind the end is clipped.
 TensorMapDescription stored_windows(const Problem& p, const void* tensor, int columns, int row_bytes, int window, int M) {
@@ -69,27 +69,26 @@ TensorMapDescription stored_windows(const Problem& p, const void* tensor, int co
 
 }  // namespace
 
-std::size_t copied_words(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
+std::size_t copied_words(const Problem& p, const KernelConfig& c, std::int64_t M) {
   const bool copied = M > 0 && copies_rows(p, c) && c.gather == Gather::copy_ahead;
   return copied ? static_cast<std::size_t>(1 + (M + abi::copied_piece_rows - 1) / abi::copied_piece_rows) : 0;
 }
 
-std::size_t workspace_bytes(const Problem& p, const KernelConfigForward& c, std::int64_t M) {
+std::size_t workspace_bytes(const Problem& p, const KernelConfig& c, std::int64_t M) {
   if (!copies_rows(p, c)) return 0;
   return copied_rows_bytes(p, M) + copied_words(p, c, M) * sizeof(unsigned);
 }
 
-ForwardMaps forward_maps(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args,
-                         const LaunchResources& resources) {
-  ForwardMaps maps;
+RowsMaps rows_maps(const Problem& p, const KernelConfig& c, const abi::GroupedGemmArgs& args, const LaunchResources& resources) {
+  RowsMaps maps;
   if (copies_rows(p, c)) {
-    maps.x = loaded_rows(p, c, resources.workspace, std::int64_t{p.K} * element_bytes(p.dtype), args.M);
-  } else if (!p.permute_x) {
+    maps.x = loaded_rows(p, c, resources.workspace, std::int64_t{rows_gemm(p).reduction} * element_bytes(p.dtype), args.M);
+  } else if (!gathered_rows(p).any) {
     maps.x = loaded_rows(p, c, args.x, args.x_row_bytes, args.M);
   }
   maps.w = loaded_weights(p, c, args);
   const int window = rows_of_consumer(c);
-  if (!p.permute_y) maps.y = stored_windows(p, args.y, output_columns(p), args.y_row_bytes, window, args.M);
+  if (!rows_gemm(p).scatters) maps.y = stored_windows(p, args.y, output_columns(p), args.y_row_bytes, window, args.M);
   if (p.keep_pre_activation) {
     // A map of each half: the last box of gate columns must not reach into the first up columns.
     const auto* gate = static_cast<const std::byte*>(args.pre_activation);
@@ -100,11 +99,11 @@ ForwardMaps forward_maps(const Problem& p, const KernelConfigForward& c, const a
   return maps;
 }
 
-abi::ForwardSm90Args forward_sm90_args(const Problem& p, const KernelConfigForward& c, const abi::GroupedGemmArgs& args,
-                                       const LaunchResources& resources, TensorMapEncoder encode) {
-  const ForwardMaps maps = forward_maps(p, c, args, resources);
+abi::RowsSm90Args rows_sm90_args(const Problem& p, const KernelConfig& c, const abi::GroupedGemmArgs& args,
+                                 const LaunchResources& resources, TensorMapEncoder encode) {
+  const RowsMaps maps = rows_maps(p, c, args, resources);
   const auto encoded = [encode](const std::optional<TensorMapDescription>& map) { return map ? encode(*map) : abi::TensorMap{}; };
-  abi::ForwardSm90Args result{};
+  abi::RowsSm90Args result{};
   result.gemm = args;
   result.queue = resources.queue;
   if (copied_words(p, c, args.M) > 0) {

@@ -1,11 +1,12 @@
 #include <catch2/catch.hpp>
 
 #include "generator/constraints.hpp"
-#include "tests/gpu/support/forward_case.hpp"
+#include "tests/gpu/support/gemm_case.hpp"
+#include "tests/gpu/support/weights_case.hpp"
 
 namespace moe_tune::test {
 
-void check_result(const ForwardCase& forward) {
+void check_result(const GemmCase& forward) {
   const Comparison comparison = forward.compare();
   INFO("worst row error " << comparison.max_row_error << ", first bad row " << comparison.first_bad_row);
   CHECK(comparison.bad_rows == 0);
@@ -18,10 +19,10 @@ void check_result(const ForwardCase& forward) {
   CHECK(forward.queue() == 0);
 }
 
-void check_forward(const CaseSpec& spec, const ForwardKernel& kernel, int max_sms) {
+void check_kernel(const CaseSpec& spec, const GemmKernel& kernel, int max_sms) {
   INFO(spec.describe());
   INFO(to_string(kernel.config()));
-  ForwardCase forward(spec);
+  GemmCase forward(spec);
   CHECK(forward.run(kernel, nullptr, max_sms) == 0);
   check_result(forward);
 }
@@ -30,6 +31,19 @@ bool has_sm90() {
   const bool runs = runs_on(Family::sm90, Gpu::get().description());
   if (!runs) WARN("not tried: kernels of the sm90 family, which need a GPU of compute capability 9.0");
   return runs;
+}
+
+void check_weights(const CaseSpec& spec, const GemmKernel& kernel) {
+  INFO(spec.describe());
+  INFO(to_string(kernel.config()));
+  WeightsCase weights(spec);
+  CHECK(weights.run(kernel) == 0);
+  const Comparison comparison = weights.compare();
+  INFO(comparison.bad_rows << " bad rows, the first is " << comparison.first_bad_row);
+  CHECK(comparison.bad_rows == 0);
+  for (const double error : comparison.expert_error) CHECK(error <= row_tolerance(spec.problem.dtype));
+  CHECK(weights.guards_intact());
+  CHECK(weights.queue() == 0);
 }
 
 }  // namespace moe_tune::test

@@ -5,18 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "generator/rows_gemm.hpp"
 #include "runtime/launch/device_memory.hpp"
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 #include "runtime/reference/case_spec.hpp"
 #include "tests/gpu/support/gpu.hpp"
 
 namespace moe_tune::test {
 
 /// Keeps to the stream it is given, the default one unless said otherwise.
-class ForwardCase {
+class GemmCase {
  public:
   /// Allocates and fills the tensors and computes the reference.
-  explicit ForwardCase(const CaseSpec& spec);
+  explicit GemmCase(const CaseSpec& spec);
 
   const CaseSpec& spec() const { return spec_; }
   const abi::GroupedGemmArgs& args() const { return args_; }
@@ -27,7 +28,7 @@ class ForwardCase {
   /// Poisons the outputs, their guards and the workspace, and clears the status.
   void reset(CUstream stream = nullptr);
   /// Launches and waits; returns the status bits.
-  unsigned run(const ForwardKernel& kernel, CUstream stream = nullptr, int max_sms = 0);
+  unsigned run(const GemmKernel& kernel, CUstream stream = nullptr, int max_sms = 0);
   unsigned status() const;
   /// What the launches left in the queue counter; must be 0.
   unsigned queue() const;
@@ -51,8 +52,11 @@ class ForwardCase {
   abi::GroupedGemmArgs download_inputs();
 
  private:
-  int x_rows() const { return spec_.problem.permute_x ? spec_.tokens : spec_.M(); }
-  int x_stride() const { return spec_.problem.K + spec_.x_padding; }
+  int x_rows() const {
+    const GatheredRows gathered = gathered_rows(spec_.problem);
+    return gathered.any ? spec_.M() / gathered.slots_per_row : spec_.M();
+  }
+  int x_stride() const { return rows_gemm(spec_.problem).reduction + spec_.x_padding; }
   int w_row_stride() const { return spec_.problem.K + spec_.w_row_padding; }
   std::int64_t w_stride() const { return std::int64_t{spec_.problem.N} * w_row_stride() + spec_.w_expert_padding; }
 
@@ -81,8 +85,8 @@ class ForwardCase {
 };
 
 /// Runs the case and CHECKs (Catch2) status 0, every row of every expert, and the guards.
-void check_forward(const CaseSpec& spec, const ForwardKernel& kernel, int max_sms = 0);
-void check_result(const ForwardCase& forward);
+void check_kernel(const CaseSpec& spec, const GemmKernel& kernel, int max_sms = 0);
+void check_result(const GemmCase& forward);
 
 /// Whether this GPU runs kernels of the sm90 family; WARNs (Catch2) when not.
 bool has_sm90();

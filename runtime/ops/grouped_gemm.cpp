@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 
 #include "generator/config_space.hpp"
 #include "generator/constraints.hpp"
@@ -15,7 +16,7 @@
 #include "moe_tune/grouped_gemm.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/jit/nvrtc.hpp"
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 #include "runtime/ops/library_state.hpp"
 #include "tuning_db/lookup.hpp"
 
@@ -52,11 +53,11 @@ int row_bytes(std::string_view name, std::int64_t stride, std::int64_t length, i
 
 }  // namespace
 
-struct GroupedGemmForward::State {
+struct GroupedGemm::State {
   /// A choice of the ladder, compiled and loaded on first use: with contiguous weights and with strided ones.
   struct Slot {
-    std::array<std::atomic<const ForwardKernel*>, 2> ready{};
-    std::array<std::unique_ptr<ForwardKernel>, 2> owned;
+    std::array<std::atomic<const GemmKernel*>, 2> ready{};
+    std::array<std::unique_ptr<GemmKernel>, 2> owned;
   };
 
   Library::State& library;
@@ -66,7 +67,7 @@ struct GroupedGemmForward::State {
   std::vector<Slot> slots;
   std::mutex loading;
 
-  State(Library::State& shared, const Problem& asked, int ordinal, const std::optional<KernelConfigForward>& config)
+  State(Library::State& shared, const Problem& asked, int ordinal, const std::optional<KernelConfig>& config)
       : library(shared),
         problem(asked),
         device(shared.device(ordinal)),
@@ -79,20 +80,20 @@ struct GroupedGemmForward::State {
     slots.clear();
   }
 
-  Ladder make_ladder(const std::optional<KernelConfigForward>& config) const {
+  Ladder make_ladder(const std::optional<KernelConfig>& config) const {
     const DeviceDescription& description = device.description();
     Override manual;
     LookupRequest request;
     request.problem = problem;
     request.device = {device.info().name, device.info().cc_major, device.info().cc_minor, device.info().sm_count,
                       device.info().mig};
-    request.source_hashes = source_hashes();
+    request.source_hashes = source_hashes(problem.op);
     request.nvrtc = to_string(nvrtc().version());
     request.heuristic = [&](std::int64_t tokens) { return default_config(problem, tokens, description); };
-    request.in_space = [&](const KernelConfigForward& candidate) { return in_config_space(problem, candidate, description); };
+    request.in_space = [&](const KernelConfig& candidate) { return in_config_space(problem, candidate, description); };
     if (config) {
       manual.source = "the config given in code";
-      manual.forward = OverrideConfig{manual.source, *config, {}};
+      manual.configs[{problem.op, std::nullopt}] = OverrideConfig{manual.source, *config, {}};
       request.override_file = &manual;
     } else if (library.override_file) {
       request.override_file = &*library.override_file;
@@ -109,38 +110,44 @@ struct GroupedGemmForward::State {
   }
 
   WeightLayout layout(int w_row_bytes) const {
-    return w_row_bytes == problem.K * element_bytes(problem.dtype) ? WeightLayout::contiguous : WeightLayout::strided;
+    return problem.op == Op::dW || w_row_bytes == problem.K * element_bytes(problem.dtype) ? WeightLayout::contiguous
+                                                                                           : WeightLayout::strided;
   }
 
-  const ForwardKernel& kernel(std::int64_t tokens, WeightLayout layout) {
+  const GemmKernel& kernel(std::int64_t tokens, WeightLayout layout) {
     const int index = ladder.find(tokens);
     Slot& slot = slots[static_cast<std::size_t>(index)];
     const auto variant = static_cast<std::size_t>(layout);
-    if (const ForwardKernel* ready = slot.ready[variant].load(std::memory_order_acquire)) return *ready;
+    if (const GemmKernel* ready = slot.ready[variant].load(std::memory_order_acquire)) return *ready;
     const std::lock_guard lock(loading);
     if (!slot.owned[variant]) {
       const Choice& choice = ladder.choice(index);
       log_line(LogLevel::info,
                fmt::format("{}, {} tokens: {} ({})", describe(problem), tokens, to_string(choice.config), choice.why));
       if (!choice.warning.empty()) log_line(LogLevel::warn, choice.warning);
-      const CompiledKernel compiled = compile_forward(cubin_cache(), problem, choice.config, device.description(), layout);
-      slot.owned[variant] = std::make_unique<ForwardKernel>(problem, choice.config, compiled, device.info().sm_count);
+      const CompiledKernel compiled = compile_kernel(cubin_cache(), problem, choice.config, device.description(), layout);
+      slot.owned[variant] = std::make_unique<GemmKernel>(problem, choice.config, compiled, device.info().sm_count);
       slot.ready[variant].store(slot.owned[variant].get(), std::memory_order_release);
     }
     return *slot.owned[variant];
   }
 
-  abi::GroupedGemmArgs checked(const GroupedGemmForwardArgs& a) const {
+  abi::GroupedGemmArgs checked(const GroupedGemmArgs& a) const {
     const Problem& p = problem;
     if (a.tokens < 0) throw UsageError(fmt::format("grouped GEMM: tokens = {}", a.tokens));
     const int M = narrow<int>(checked_mul(a.tokens, p.top_k, "grouped GEMM: tokens * top_k"), "grouped GEMM: tokens * top_k");
     if (a.max_sms < 0) throw UsageError(fmt::format("grouped GEMM: max_sms = {}", a.max_sms));
     const bool any = M > 0;
+    // dW of no rows is zeros.
+    const bool writes = any || p.op == Op::dW;
+    const void* x = p.op == Op::dX ? a.dx : a.x;
+    const void* w = p.op == Op::dW ? a.dw : a.w;
+    const void* y = p.op == Op::forward ? a.y : a.dy;
     const auto index_bytes = [](IndexType type) { return type == IndexType::int64 ? 8 : 4; };
-    require_pointer("x", a.x, alignment, any, "");
-    require_pointer("w", a.w, alignment, any, "");
-    require_pointer("y", a.y, alignment, any, "");
-    require_pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), any, "");
+    require_pointer(p.op == Op::dX ? "dx" : "x", x, alignment, any, "");
+    require_pointer(p.op == Op::dW ? "dw" : "w", w, alignment, writes, "");
+    require_pointer(p.op == Op::forward ? "y" : "dy", y, alignment, any, "");
+    require_pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), writes, "");
     require_pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
                     ", and the problem permutes rows");
     require_pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
@@ -151,16 +158,18 @@ struct GroupedGemmForward::State {
 
     const int element = element_bytes(p.dtype);
     abi::GroupedGemmArgs args{};
-    args.x = a.x;
-    args.w = a.w;
-    args.y = a.y;
+    // Kernels of dX read rows of dY as those of forward read X, and write dX as those write Y.
+    args.x = p.op == Op::dX ? y : x;
+    args.w = w;
+    args.y = const_cast<void*>(p.op == Op::dX ? x : y);  // of dW it is read
     args.m_sizes = a.m_sizes;
     args.gather_indices = a.gather_indices;
     args.topk_weights = a.topk_weights;
     args.status = device.status_address();
     args.x_row_bytes = row_bytes("x", a.x_row_stride, p.K, element);
     args.w_row_bytes = row_bytes("w", a.w_row_stride, p.K, element);
-    args.y_row_bytes = row_bytes("y", a.y_row_stride, output_columns(p), element);
+    args.y_row_bytes = row_bytes("y", a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
+    if (p.op == Op::dX) std::swap(args.x_row_bytes, args.y_row_bytes);
     if (p.keep_pre_activation) {
       args.pre_activation = a.pre_activation;
       args.pre_activation_row_bytes = row_bytes("pre_activation", a.pre_activation_row_stride, p.N, element);
@@ -181,7 +190,7 @@ struct GroupedGemmForward::State {
   }
 
   /// The workspace that the caller gave, checked against what the kernel needs; null when none was given.
-  static void* given_workspace(const GroupedGemmForwardArgs& a, std::size_t needed) {
+  static void* given_workspace(const GroupedGemmArgs& a, std::size_t needed) {
     if (a.workspace == nullptr || a.workspace_bytes >= needed) return a.workspace;
     throw UsageError(
         fmt::format("grouped GEMM: the workspace has {} bytes; {} tokens need {}: give as many as workspace_bytes() "
@@ -189,10 +198,10 @@ struct GroupedGemmForward::State {
                     a.workspace_bytes, a.tokens, needed));
   }
 
-  void launch(const ForwardKernel& kernel, const abi::GroupedGemmArgs& args, const GroupedGemmForwardArgs& a, CUstream stream) {
+  void launch(const GemmKernel& kernel, const abi::GroupedGemmArgs& args, const GroupedGemmArgs& a, CUstream stream) {
     const std::size_t needed = kernel.workspace_bytes(args.M);
     LaunchResources resources{given_workspace(a, needed), nullptr};
-    if (args.M == 0) return;
+    if (args.M == 0 && problem.op != Op::dW) return;
     if (kernel.needs_queue()) resources.queue = queue_counter(device.queue_counters(), stream);
     const PooledWorkspace pooled(device.workspaces(), resources.workspace == nullptr ? needed : 0, stream);
     if (resources.workspace == nullptr) resources.workspace = pooled.get();
@@ -213,17 +222,16 @@ struct GroupedGemmForward::State {
   }
 };
 
-GroupedGemmForward::GroupedGemmForward(Library& library, const Problem& problem, int device,
-                                       const std::optional<KernelConfigForward>& config) {
+GroupedGemm::GroupedGemm(Library& library, const Problem& problem, int device, const std::optional<KernelConfig>& config) {
   validate(problem);
   state_ = std::make_unique<State>(*library.state_, problem, device, config);
 }
 
-GroupedGemmForward::~GroupedGemmForward() = default;
-GroupedGemmForward::GroupedGemmForward(GroupedGemmForward&&) noexcept = default;
-GroupedGemmForward& GroupedGemmForward::operator=(GroupedGemmForward&&) noexcept = default;
+GroupedGemm::~GroupedGemm() = default;
+GroupedGemm::GroupedGemm(GroupedGemm&&) noexcept = default;
+GroupedGemm& GroupedGemm::operator=(GroupedGemm&&) noexcept = default;
 
-void GroupedGemmForward::run(const GroupedGemmForwardArgs& args, CUstream stream) {
+void GroupedGemm::run(const GroupedGemmArgs& args, CUstream stream) {
   const abi::GroupedGemmArgs checked = state_->checked(args);
   const WeightLayout layout = state_->layout(checked.w_row_bytes);
   const CurrentContext current(state_->device.context());
@@ -231,7 +239,7 @@ void GroupedGemmForward::run(const GroupedGemmForwardArgs& args, CUstream stream
   if (state_->library.options.check_each_call) state_->check_status(stream);
 }
 
-void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride) {
+void GroupedGemm::prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride) {
   const Problem& p = state_->problem;
   const WeightLayout layout = state_->layout(row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
   const CurrentContext current(state_->device.context());
@@ -243,14 +251,14 @@ void GroupedGemmForward::prepare(std::span<const std::int64_t> tokens, std::int6
   state_->device.workspaces().reserve(most_workspace);
 }
 
-std::size_t GroupedGemmForward::workspace_bytes(std::int64_t tokens) const {
+std::size_t GroupedGemm::workspace_bytes(std::int64_t tokens) const {
   if (tokens < 0) throw UsageError(fmt::format("grouped GEMM: tokens = {}", tokens));
   const std::int64_t M = checked_mul(tokens, state_->problem.top_k, "grouped GEMM: tokens * top_k");
-  const KernelConfigForward& config = state_->ladder.config(state_->ladder.find(tokens));
+  const KernelConfig& config = state_->ladder.config(state_->ladder.find(tokens));
   return moe_tune::workspace_bytes(state_->problem, config, narrow<int>(M, "grouped GEMM: tokens * top_k"));
 }
 
-Selection GroupedGemmForward::selection(std::int64_t tokens) const {
+Selection GroupedGemm::selection(std::int64_t tokens) const {
   const Choice& choice = state_->ladder.choice(state_->ladder.find(tokens));
   return {choice.config, choice.why, choice.warning};
 }

@@ -9,7 +9,7 @@
 #include "moe_tune/config.hpp"
 #include "moe_tune/problem.hpp"
 #include "runtime/emulator/launch.hpp"
-#include "runtime/launch/forward_maps.hpp"
+#include "runtime/launch/rows_maps.hpp"
 #include "runtime/reference/case_spec.hpp"
 #include "runtime/reference/comparison.hpp"
 
@@ -19,32 +19,32 @@ namespace moe_tune::emulator {
 /// several tiles.
 inline constexpr int sm_count = 2;
 
-/// The counterpart of moe_tune::ForwardKernel (runtime/launch/forward_kernel.hpp).
-class ForwardKernel {
+/// The counterpart of moe_tune::GemmKernel (runtime/launch/gemm_kernel.hpp).
+class GemmKernel {
  public:
   /// Emits and builds. Throws UsageError when the config cannot serve the problem, EnvironmentError without a host compiler.
-  ForwardKernel(const Problem& problem, const KernelConfigForward& config, WeightLayout layout = WeightLayout::contiguous);
+  GemmKernel(const Problem& problem, const KernelConfig& config, WeightLayout layout = WeightLayout::contiguous);
   /// The same from a source of the caller's, for example a faulty one.
-  ForwardKernel(const Problem& problem, const KernelConfigForward& config, std::string_view cuda_source);
+  GemmKernel(const Problem& problem, const KernelConfig& config, std::string_view cuda_source);
 
   /// `args` and `resources` with addresses of `memory`. Throws KernelFault with a report.
   void launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources, std::uint64_t seed) const;
 
-  const KernelConfigForward& config() const { return config_; }
+  const KernelConfig& config() const { return config_; }
   /// Bytes of LaunchResources::workspace for M rows.
   std::size_t workspace_bytes(std::int64_t M) const { return moe_tune::workspace_bytes(problem_, config_, M); }
 
  private:
   Problem problem_;
-  KernelConfigForward config_;
+  KernelConfig config_;
   Kernel kernel_;
 };
 
 /// The tensors of one call: random inputs, outputs full of poison, the references. Weights of experts without rows stay zeros:
 /// nobody reads them, and a large model's take long to make.
-class ForwardCase {
+class GemmCase {
  public:
-  explicit ForwardCase(const CaseSpec& spec);
+  explicit GemmCase(const CaseSpec& spec);
 
   const CaseSpec& spec() const { return spec_; }
   /// Where the tensors are.
@@ -59,7 +59,7 @@ class ForwardCase {
 
   /// Poisons the outputs and the workspace, clears the status, launches; returns the status bits. Throws KernelFault with a
   /// report, also for a queue counter that is not 0 afterwards.
-  unsigned run(const ForwardKernel& kernel, std::uint64_t seed);
+  unsigned run(const GemmKernel& kernel, std::uint64_t seed);
   /// The outputs of the last run against the reference, and whether the padding between their rows kept its poison (if not, the
   /// row before counts as bad).
   Comparison compare() const;

@@ -1,4 +1,4 @@
-// Forward grouped GEMM, sm90 family: Y[dst(r), :] = X[src(r), :] . W[e]^T for every routed row r of every expert e.
+// Token rows with their experts' weights, sm90 family: forward and dX (schedule/rows_problem.cuh).
 // archs: sm_90a
 //
 // Persistent, warp-specialised blocks: consumer warpgroups first, then a warpgroup whose warps have a role each.
@@ -26,17 +26,18 @@
 namespace moe_tune {
 
 template <class Problem, class Config, TileOrder Order>
-class ForwardSm90 {
+class RowsSm90 {
   using Producer = Sm90Producer<Problem, Config>;
   using Gatherer = RowGatherer<Problem, Config>;
-  using Multiply = Sm90Multiply<Config, Problem::type, Problem::K, Problem::fuse_swiglu, Producer::gathers>;
+  using Multiply = Sm90Multiply<RowsOperands<Problem, Config>, Config, Producer::gathers>;
   using Accumulators = Sm90Accumulators<Config>;
   using Epilogue = StagedRows<Problem, Config>;
   using Tables = RowTables<Problem, Config>;
   using Tiles = ExpertTiles<Problem::E, Problem::N, Config::block_m, Config::block_n * Config::cluster, Order, Config::row_grain>;
   using Barriers = RingBarriers<Config::stages>;
   static constexpr u32 gather_warps = Producer::gathers ? Gatherer::threads / 32 : 0;
-  static constexpr bool copies = Problem::permute_x && Config::copies;
+  static constexpr u32 k_blocks = Config::k_blocks(Problem::K);
+  static constexpr bool copies = Problem::gather_rows && Config::copies;
   using Copier = RowCopier<Problem>;
   static constexpr u32 table_warps = Tables::needed || copies ? 1 : 0;
   using Feed = TileFeed<Config, /*Readers*/ 1 + gather_warps + table_warps + (copies ? 1 : 0) + 4 * Config::consumers>;
@@ -57,7 +58,7 @@ class ForwardSm90 {
  public:
   static constexpr u32 shared_bytes = ready_offset + (copies ? RowsReady::bytes : 0);
 
-  static MOE_DEVICE void run(const abi::ForwardSm90Args& args) {
+  static MOE_DEVICE void run(const abi::RowsSm90Args& args) {
     const u32 shared = ptx::shared_base();
     const Barriers barriers{shared + barrier_offset};
     Feed feed(shared + feed_offset);
@@ -127,51 +128,51 @@ class ForwardSm90 {
     return tile;
   }
 
-  static MOE_DEVICE void load(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+  static MOE_DEVICE void load(const abi::RowsSm90Args& args, Feed& feed, u32 shared) {
     ptx::prefetch_tensor_map(&args.w);
     if constexpr (!Producer::gathers) ptx::prefetch_tensor_map(&args.x);
     Producer producer(shared, {shared + barrier_offset});
     RowsReady ready(shared + ready_offset);
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+    for (Tile tile = next(feed); tile.exists(); tile = next(feed)) {
       if constexpr (copies) ready.wait();
       if (ptx::lane_index() == 0) producer.load(args, tile);
       ptx::warp_barrier();
     }
   }
 
-  static MOE_DEVICE void gather(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+  static MOE_DEVICE void gather(const abi::RowsSm90Args& args, Feed& feed, u32 shared) {
     Gatherer gatherer(shared, {shared + barrier_offset}, shared + gather_table_offset);
     gatherer.run(args.gemm, [&] { return next(feed); });
   }
 
-  static MOE_DEVICE void copy(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+  static MOE_DEVICE void copy(const abi::RowsSm90Args& args, Feed& feed, u32 shared) {
     const Tiles tiles(shared + prefix_offset);
     Copier copier(shared + copier_offset, tiles.rows());
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
+    for (Tile tile = next(feed); tile.exists(); tile = next(feed)) copier.copy_past(args, tiles.end_row(tile.expert));
     copier.copy_past(args, tiles.rows());  // for other blocks, sooner than they would
   }
 
-  static MOE_DEVICE void look_up(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+  static MOE_DEVICE void look_up(const abi::RowsSm90Args& args, Feed& feed, u32 shared) {
     Tables tables(shared + row_table_offset);
     RowsReady ready(shared + ready_offset);
     const int rows = Tiles(shared + prefix_offset).rows();
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+    for (Tile tile = next(feed); tile.exists(); tile = next(feed)) {
       if constexpr (copies) ready.announce(args, tile, rows);
       if constexpr (Tables::needed) tables.fill(args.gemm, tile);
     }
   }
 
-  static MOE_DEVICE void consume(const abi::ForwardSm90Args& args, Feed& feed, u32 shared) {
+  static MOE_DEVICE void consume(const abi::RowsSm90Args& args, Feed& feed, u32 shared) {
     const u32 consumer = ptx::thread_index() / 128;
     const u32 staging = shared + staging_offset + (Config::ping_pong ? 0 : consumer * Epilogue::staging_bytes);
     Multiply multiply(shared, {shared + barrier_offset}, consumer);
     Epilogue epilogue(args, staging, shared + row_table_offset, staging_turn(shared, 0));
     if (Config::ping_pong && consumer == 1) {
-      if (next(feed).rows == 0) return;
-      multiply.skip();
+      if (!next(feed).exists()) return;
+      multiply.skip(k_blocks);
     }
     u32 turn = 0;
-    for (Tile tile = next(feed); tile.rows > 0; tile = next(feed)) {
+    for (Tile tile = next(feed); tile.exists(); tile = next(feed)) {
       const Tile part = part_of(tile, consumer);
       // Consumer 0 begins: the phase before the first counts as over.
       if constexpr (Config::ping_pong) ptx::mbarrier_wait(product_turn(shared, consumer), turn % 2 ^ (1 - consumer));
@@ -187,8 +188,8 @@ class ForwardSm90 {
       epilogue.store(acc, part, turn);
       ++turn;
       if constexpr (Config::ping_pong) {
-        if (next(feed).rows == 0) break;
-        multiply.skip();
+        if (!next(feed).exists()) break;
+        multiply.skip(k_blocks);
       }
     }
     epilogue.finish();
@@ -224,21 +225,21 @@ class ForwardSm90 {
         return;
       }
     }
-    multiply.template run<Config::m_blocks, N>(acc, issued);
+    multiply.template run<Config::m_blocks, N>(acc, k_blocks, issued);
   }
 
   /// Tokens are the M side: as many 64-row blocks as have rows.
   template <int MBlocks, class Issued>
   static MOE_DEVICE void multiply_rows(Multiply& multiply, Accumulators& acc, int rows, const Issued& issued) {
     if constexpr (MBlocks == 0) {
-      multiply.run_nothing();
+      multiply.run_nothing(k_blocks);
       issued();
     } else {
       if (rows <= (MBlocks - 1) * 64) {
         multiply_rows<MBlocks - 1>(multiply, acc, rows, issued);
         return;
       }
-      multiply.template run<MBlocks, Config::block_n>(acc, issued);
+      multiply.template run<MBlocks, Config::block_n>(acc, k_blocks, issued);
     }
   }
 };

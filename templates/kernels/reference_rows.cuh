@@ -12,9 +12,9 @@
 namespace moe_tune {
 
 template <DType Type>
-struct ReferenceForward {
+struct ReferenceRows {
   /// Block b computes group b / column_blocks of the experts' rows. `reference` is (M, columns of y), indexed like y.
-  static MOE_DEVICE void run(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
+  static MOE_DEVICE void run(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
     const int columns = shape.fuse_swiglu ? shape.N / 2 : shape.N;
     const u32 column_blocks = static_cast<u32>(columns + abi::reference_threads - 1) / abi::reference_threads;
     const int column = static_cast<int>(ptx::block_index() % column_blocks * abi::reference_threads + ptx::thread_index());
@@ -47,18 +47,23 @@ struct ReferenceForward {
 
  private:
   /// Where a row in expert order is read; null for one that reads as zeros.
-  static MOE_DEVICE const char* source_row(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args, int row) {
-    if (!shape.permute_x) return row_address(args.x, row, args.x_row_bytes);
+  static MOE_DEVICE const char* source_row(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args, int row) {
+    if (!shape.gather_rows) return row_address(args.x, row, args.x_row_bytes);
     const int slot = slot_of_row(args, row);
-    return slot < 0 ? nullptr : row_address(args.x, slot / shape.top_k, args.x_row_bytes);
+    return slot < 0 ? nullptr : row_address(args.x, slot / shape.slots_per_row, args.x_row_bytes);
   }
 
-  /// Adds the products of all rows with row `row` of the expert's weight.
-  static MOE_DEVICE void multiply(const abi::ForwardShape& shape, const abi::GroupedGemmArgs& args,
+  /// Adds the products of all rows with row `row` of the expert's weight, or with its column where the rows run along K.
+  static MOE_DEVICE void multiply(const abi::RowsShape& shape, const abi::GroupedGemmArgs& args,
                                   float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows], int expert,
                                   int row) {
-    const char* w = row_address(static_cast<const char*>(args.w) + expert * args.w_expert_bytes, row, args.w_row_bytes);
-    for (int k = 0; k < shape.K; k += 8) add_products(sums, x, w, k * 2);
+    const char* weights = static_cast<const char*>(args.w) + expert * args.w_expert_bytes;
+    if (shape.weight_rows_are_k) {
+      for (int k = 0; k < shape.K; k += 8) add_column_products(sums, x, weights + row * 2, args.w_row_bytes, k);
+    } else {
+      const char* w = row_address(weights, row, args.w_row_bytes);
+      for (int k = 0; k < shape.K; k += 8) add_products(sums, x, w, k * 2);
+    }
   }
 
   static MOE_DEVICE float silu(float gate) {
@@ -71,6 +76,22 @@ struct ReferenceForward {
                                       const char* w, int offset) {
     float weights[8];
     unpack_chunk(weights, ptx::load_constant_16(w + offset));
+    add_products(sums, x, weights, offset);
+  }
+
+  /// The same with 8 rows of a column of weights.
+  static MOE_DEVICE void add_column_products(float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows],
+                                             const char* column, int row_bytes, int k) {
+    float weights[8];
+    MOE_UNROLL
+    for (int j = 0; j < 8; ++j) {
+      weights[j] = ptx::unpack<Type>(ptx::load_constant(reinterpret_cast<const u16*>(row_address(column, k + j, row_bytes))));
+    }
+    add_products(sums, x, weights, k * 2);
+  }
+
+  static MOE_DEVICE void add_products(float (&sums)[abi::reference_rows], const char* const (&x)[abi::reference_rows],
+                                      const float (&weights)[8], int offset) {
     MOE_UNROLL
     for (int i = 0; i < abi::reference_rows; ++i) {
       float values[8] = {};

@@ -1,4 +1,4 @@
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 
 #include <catch2/catch.hpp>
 

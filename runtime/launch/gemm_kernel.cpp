@@ -1,12 +1,15 @@
-#include "runtime/launch/forward_kernel.hpp"
+#include "runtime/launch/gemm_kernel.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "generator/constraints.hpp"
+#include "generator/rows_gemm.hpp"
+#include "generator/support/integer.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
+#include "runtime/launch/weights_maps.hpp"
 
 namespace moe_tune {
 
@@ -40,31 +43,32 @@ DeviceDescription describe_device(const DeviceInfo& info) {
   return description;
 }
 
-CompiledKernel compile_forward(CubinCache& cache, const Problem& problem, const KernelConfigForward& config,
-                               const DeviceDescription& device, WeightLayout layout) {
-  return cache.get_or_compile(emit_forward(problem, config, layout), arch_for(config.family, device), to_string(config) + ".cu");
+CompiledKernel compile_kernel(CubinCache& cache, const Problem& problem, const KernelConfig& config,
+                              const DeviceDescription& device, WeightLayout layout) {
+  return cache.get_or_compile(emit_kernel(problem, config, layout), arch_for(config.family, device), to_string(config) + ".cu");
 }
 
-ForwardKernel::ForwardKernel(const Problem& problem, const KernelConfigForward& config, const CompiledKernel& compiled,
-                             int sm_count)
+GemmKernel::GemmKernel(const Problem& problem, const KernelConfig& config, const CompiledKernel& compiled, int sm_count)
     : problem_(problem),
       config_(config),
       shared_bytes_(shared_memory_bytes(problem, config)),
       sm_count_(sm_count),
       module_(compiled.cubin),
-      function_(module_.function(forward_kernel_name)) {
+      function_(module_.function(kernel_name(problem.op))) {
   if (dispatches(problem, config)) dispatch_ = module_.function(dispatch_kernel_name);
   driver().cuFuncSetAttribute(function_, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes_);
   driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(&resident_blocks_, function_, threads_per_block(config),
                                                        static_cast<std::size_t>(shared_bytes_));
 }
 
-std::int64_t ForwardKernel::most_tiles(int M) const {
+std::int64_t GemmKernel::most_tiles(int M) const {
   if (M > most_rows) {
     throw UsageError(fmt::format("{} rows in one call; at most {}: split the call", M, most_rows));
   }
-  const std::int64_t column_tiles = (problem_.N + config_.BLOCK_N - 1) / config_.BLOCK_N;
-  const std::int64_t most = column_tiles * (M / config_.BLOCK_M + std::int64_t{problem_.E});
+  const std::int64_t most = problem_.op == Op::dW ? std::int64_t{problem_.E} * ceil_div(problem_.N, config_.BLOCK_M) *
+                                                        ceil_div(problem_.K, config_.BLOCK_N)
+                                                  : std::int64_t{ceil_div(rows_gemm(problem_).columns, config_.BLOCK_N)} *
+                                                        (M / config_.BLOCK_M + std::int64_t{problem_.E});
   // Tile ids are 32 bits wide.
   if (most > INT32_MAX) {
     throw UsageError(fmt::format("{} rows make up to {} tiles with {}; at most 2^31 - 1: split the call or use larger blocks", M,
@@ -73,10 +77,9 @@ std::int64_t ForwardKernel::most_tiles(int M) const {
   return most;
 }
 
-void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResources& resources, CUstream stream,
-                           int max_sms) const {
-  if (args.M == 0) return;
-  if (copies_rows(problem_, config_) && resources.workspace == nullptr) {
+void GemmKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResources& resources, CUstream stream, int max_sms) const {
+  if (args.M == 0 && problem_.op != Op::dW) return;  // dW of no rows is zeros
+  if (copies_rows(problem_, config_) && args.M > 0 && resources.workspace == nullptr) {
     throw UsageError(fmt::format("{} needs {} bytes of workspace and got none", to_string(config_), workspace_bytes(args.M)));
   }
   if (needs_queue() && resources.queue == nullptr) {
@@ -99,20 +102,24 @@ void ForwardKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResourc
   launch.attrs = &attribute;
   launch.numAttrs = config_.cluster > 1 ? 1 : 0;
   abi::GroupedGemmArgs plain = args;
-  abi::ForwardSm90Args with_maps{};
+  abi::RowsSm90Args of_rows{};
+  abi::WeightsSm90Args of_weights{};
   void* parameters[] = {&plain};
-  if (config_.family == Family::sm90) {
-    with_maps = forward_sm90_args(problem_, config_, args, resources, encode_tensor_map);
-    parameters[0] = &with_maps;
-    if (dispatch_ != nullptr) launch_dispatch(args, resources.workspace, stream, max_sms);
+  if (dispatch_ != nullptr && args.M > 0) launch_dispatch(dispatch_args(problem_, args), resources.workspace, stream, max_sms);
+  if (config_.family == Family::sm90 && problem_.op == Op::dW) {
+    of_weights = weights_sm90_args(problem_, config_, args, resources, encode_tensor_map);
+    parameters[0] = &of_weights;
+  } else if (config_.family == Family::sm90) {
+    of_rows = rows_sm90_args(problem_, config_, args, resources, encode_tensor_map);
+    parameters[0] = &of_rows;
     if (const std::size_t words = copied_words(problem_, config_, args.M); words > 0) {
-      driver().cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(with_maps.copied), 0, words, stream);
+      driver().cuMemsetD32Async(reinterpret_cast<CUdeviceptr>(of_rows.copied), 0, words, stream);
     }
   }
   driver().cuLaunchKernelEx(&launch, function_, parameters, nullptr);
 }
 
-void ForwardKernel::launch_dispatch(const abi::GroupedGemmArgs& args, void* workspace, CUstream stream, int max_sms) const {
+void GemmKernel::launch_dispatch(const abi::GroupedGemmArgs& args, void* workspace, CUstream stream, int max_sms) const {
   const int rows_of_block = abi::dispatch_threads / 32;
   const int wanted = max_sms > 0 ? std::min(max_sms, sm_count_) : sm_count_ * abi::dispatch_blocks_per_sm;
   const int blocks = std::min(wanted, (args.M - 1) / rows_of_block + 1);

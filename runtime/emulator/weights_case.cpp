@@ -1,0 +1,108 @@
+#include "runtime/emulator/weights_case.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include "generator/rows_gemm.hpp"
+#include "generator/support/checked.hpp"
+#include "runtime/emulator/random_values.hpp"
+#include "runtime/reference/half.hpp"
+#include "runtime/reference/weights_gradient.hpp"
+
+namespace moe_tune::emulator {
+
+namespace {
+
+constexpr std::byte poison{0xff};
+constexpr std::uint16_t poison_bits = 0xffff;
+
+}  // namespace
+
+WeightsCase::WeightsCase(const CaseSpec& spec) : spec_(spec) {
+  const Problem& p = spec_.problem;
+  const std::int64_t M = spec_.M();
+  const std::int64_t x_rows = p.permute_x ? spec_.tokens : M;
+  const std::int64_t x_stride = p.K + spec_.x_padding;
+  const std::int64_t y_stride = p.N + spec_.y_padding;
+  const auto bytes = [](std::int64_t elements) { return static_cast<std::size_t>(std::max<std::int64_t>(elements, 0)) * 2; };
+
+  // Without the padding after the last row: nothing may touch it.
+  x_ = &memory_.allocate("x", bytes((x_rows - 1) * x_stride + p.K), Use::read_only);
+  Allocation& y = memory_.allocate("dY", bytes((M - 1) * y_stride + p.N), Use::read_only);
+  fill_random(x_->as<std::uint16_t>().data(), 0, static_cast<std::int64_t>(x_->bytes / 2), 1.0f, spec_.seed, p.dtype);
+  fill_random(y.as<std::uint16_t>().data(), 0, static_cast<std::int64_t>(y.bytes / 2), 0.25f, spec_.seed + 1000, p.dtype);
+  w_ = &memory_.allocate("dW", bytes((p.E - 1) * expert_stride() + (p.N - 1) * row_stride() + p.K), Use::read_write);
+  workspace_ = &memory_.allocate("workspace", gathered_rows(p).any ? bytes(M * gathered_rows(p).length) : 0, Use::read_write);
+  queue_ = &memory_.allocate("queue", sizeof(unsigned), Use::read_write);
+  status_ = &memory_.allocate("status", sizeof(unsigned), Use::read_write);
+  Allocation& m_sizes = upload_integers(memory_, "m_sizes", spec_.m_sizes, spec_.m_sizes_64);
+  Allocation& gather_indices = upload_integers(memory_, "gather_indices", spec_.gather_indices, spec_.gather_indices_64);
+
+  args_.x = x_->get();
+  args_.y = y.get();
+  args_.w = w_->get();
+  args_.m_sizes = m_sizes.get();
+  args_.gather_indices = gather_indices.get();
+  args_.status = static_cast<unsigned*>(status_->get());
+  args_.x_row_bytes = narrow<int>(x_stride * 2, "bytes of a row of x");
+  args_.y_row_bytes = narrow<int>(y_stride * 2, "bytes of a row of dY");
+  args_.w_row_bytes = narrow<int>(row_stride() * 2, "bytes of a row of dW");
+  args_.w_expert_bytes = expert_stride() * 2;
+  args_.M = spec_.M();
+  args_.m_sizes_64 = spec_.m_sizes_64;
+  args_.gather_indices_64 = spec_.gather_indices_64;
+  abi::GroupedGemmArgs host = args_;
+  host.x = x_->data;
+  host.y = y.data;
+  host.m_sizes = m_sizes.data;
+  host.gather_indices = gather_indices.data;
+  reference_.resize(static_cast<std::size_t>(std::int64_t{p.E} * p.N * p.K));
+  expected_status_ = reference_weights(p, host, std::span<float>(reference_));
+}
+
+void WeightsCase::set_x_row(int row, std::uint16_t bits) {
+  std::fill_n(x_->as<std::uint16_t>().data() + row * std::int64_t{args_.x_row_bytes} / 2, spec_.problem.K, bits);
+}
+
+unsigned WeightsCase::run(const GemmKernel& kernel, std::uint64_t seed) {
+  for (const Allocation* output : {w_, workspace_}) std::fill_n(output->data, output->bytes, poison);
+  unsigned& queue = queue_->as<unsigned>()[0];
+  unsigned& status = status_->as<unsigned>()[0];
+  queue = status = 0;
+  kernel.launch(memory_, args_, {workspace_->get(), static_cast<unsigned*>(queue_->get())}, seed);
+  if (queue != 0) throw KernelFault(fmt::format("leaves {} in the queue counter, which must be 0 after a launch", queue));
+  return status;
+}
+
+double WeightsCase::error(int expert) const {
+  const Problem& p = spec_.problem;
+  const std::span<const std::uint16_t> all = w_->as<std::uint16_t>();
+  double worst = 0;
+  for (int n = 0; n < p.N; ++n) {
+    const std::int64_t first = expert * expert_stride() + n * row_stride();
+    const float* expected = reference_.data() + (std::int64_t{expert} * p.N + n) * p.K;
+    double difference = 0;
+    double norm = 0;
+    for (int k = 0; k < p.K; ++k) {
+      const double value = to_float(all[static_cast<std::size_t>(first + k)], p.dtype);
+      difference += (value - expected[k]) * (value - expected[k]);
+      norm += double{expected[k]} * expected[k];
+    }
+    const std::int64_t next = n + 1 < p.N ? first + row_stride() : (expert + 1) * expert_stride();
+    const auto end = std::min<std::int64_t>(next, static_cast<std::int64_t>(all.size()));
+    const bool padded = std::all_of(all.begin() + std::min(first + p.K, end), all.begin() + end,
+                                    [](std::uint16_t bits) { return bits == poison_bits; });
+    const double relative = norm > 0          ? std::sqrt(difference / norm)
+                            : difference == 0 ? 0
+                                              : std::numeric_limits<double>::infinity();
+    if (!padded || std::isnan(relative)) return std::numeric_limits<double>::infinity();
+    worst = std::max(worst, relative);
+  }
+  return worst;
+}
+
+}  // namespace moe_tune::emulator

@@ -1,0 +1,52 @@
+// The tensors of one call of dW on the emulated device.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/emulator/gemm_kernel.hpp"
+
+namespace moe_tune::emulator {
+
+/// Random inputs, dW full of poison, the reference. Of the spec x_padding, y_padding (of dY), w_row_padding and w_expert_padding
+/// (of dW) count.
+class WeightsCase {
+ public:
+  explicit WeightsCase(const CaseSpec& spec);
+
+  const CaseSpec& spec() const { return spec_; }
+  /// The status bits that the reference finds in the data.
+  unsigned expected_status() const { return expected_status_; }
+  /// (E, N, K), by the CPU.
+  const std::vector<float>& reference() const { return reference_; }
+  /// The tensors, at the addresses of args().
+  GlobalMemory& memory() { return memory_; }
+  const abi::GroupedGemmArgs& args() const { return args_; }
+
+  /// Gives all elements of a row of X (as it lies) one bit pattern; the reference stays as it was.
+  void set_x_row(int row, std::uint16_t bits);
+
+  /// Poisons dW and the workspace, clears the status, launches; returns the status bits. Throws KernelFault with a report, also
+  /// for a queue counter that is not 0 afterwards.
+  unsigned run(const GemmKernel& kernel, std::uint64_t seed);
+  /// The worst relative error of a row of dW of an expert against the reference; infinite for NaN, for anything but zeros where
+  /// the expert has no rows, and for padding that did not keep its poison.
+  double error(int expert) const;
+
+ private:
+  std::int64_t row_stride() const { return spec_.problem.K + spec_.w_row_padding; }
+  std::int64_t expert_stride() const { return spec_.problem.N * row_stride() + spec_.w_expert_padding; }
+
+  CaseSpec spec_;
+  GlobalMemory memory_;
+  Allocation* x_;
+  Allocation* w_;
+  Allocation* workspace_;
+  Allocation* queue_;
+  Allocation* status_;
+  abi::GroupedGemmArgs args_ = {};
+  std::vector<float> reference_;
+  unsigned expected_status_ = 0;
+};
+
+}  // namespace moe_tune::emulator
