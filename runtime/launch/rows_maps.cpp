@@ -6,6 +6,7 @@
 #include "generator/constraints.hpp"
 #include "generator/emit.hpp"
 #include "generator/rows_gemm.hpp"
+#include "runtime/launch/side_boxes.hpp"
 
 namespace moe_tune {
 
@@ -45,11 +46,13 @@ TensorMapDescription loaded_weights(const Problem& p, const KernelConfig& c, con
   map.rank = 3;
   map.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
   map.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
-  // Rows of W: columns of the product, or the reduction.
-  const int box_rows = rows_gemm(p).weight_rows_are_k ? c.BLOCK_K : p.fuse_swiglu ? c.BLOCK_N / 2 : c.BLOCK_N;
-  map.box = {box_columns, static_cast<std::uint32_t>(box_rows), 1};
   // Not 256, though whole rows are read: that costs 9% of the bandwidth of DRAM (docs/KERNELS.md).
   map.l2_promotion = L2Promotion::bytes128;
+  if (rows_gemm(p).weight_rows_are_k) {
+    map.box = {box_columns, static_cast<std::uint32_t>(c.BLOCK_K), 1};
+    return with_side_boxes(map, c.BLOCK_N);
+  }
+  map.box = {box_columns, static_cast<std::uint32_t>(p.fuse_swiglu ? c.BLOCK_N / 2 : c.BLOCK_N), 1};
   return map;
 }
 

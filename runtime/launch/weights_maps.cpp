@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "generator/rows_gemm.hpp"
+#include "runtime/launch/side_boxes.hpp"
 
 namespace moe_tune {
 
@@ -19,15 +20,16 @@ TensorMapDescription swizzled(DType dtype, const void* address) {
   return map;
 }
 
-/// Every window of `window` rows, by its end: what lies behind the end is loaded as zeros.
-TensorMapDescription loaded_windows(const Problem& p, const void* rows, int columns, std::int64_t row_bytes, int window, int M) {
+/// Every window of `window` rows, by its end: what lies behind the end is loaded as zeros. Boxes have `box` columns.
+TensorMapDescription loaded_windows(const Problem& p, const void* rows, int columns, int box, std::int64_t row_bytes, int window,
+                                    int M) {
   TensorMapDescription map = swizzled(p.dtype, rows);
   map.address -= unsigned_of(window * row_bytes);
   map.dims = {unsigned_of(columns), unsigned_of(window), unsigned_of(std::int64_t{M} + window + 1)};
   map.strides = {unsigned_of(row_bytes), unsigned_of(row_bytes)};
   map.box = {64, static_cast<std::uint32_t>(window), 1};
   map.l2_promotion = L2Promotion::bytes256;
-  return map;
+  return with_side_boxes(map, box);
 }
 
 }  // namespace
@@ -41,8 +43,8 @@ abi::WeightsSm90Args weights_sm90_args(const Problem& p, const KernelConfig& c, 
   const void* x = p.permute_x ? resources.workspace : args.x;
   const void* y = p.permute_y ? resources.workspace : args.y;
   if (args.M > 0) {
-    result.x = encode(loaded_windows(p, x, p.K, p.permute_x ? p.K * element : args.x_row_bytes, c.BLOCK_K, args.M));
-    result.y = encode(loaded_windows(p, y, p.N, p.permute_y ? p.N * element : args.y_row_bytes, c.BLOCK_K, args.M));
+    result.x = encode(loaded_windows(p, x, p.K, c.BLOCK_N, p.permute_x ? p.K * element : args.x_row_bytes, c.BLOCK_K, args.M));
+    result.y = encode(loaded_windows(p, y, p.N, c.BLOCK_M, p.permute_y ? p.N * element : args.y_row_bytes, c.BLOCK_K, args.M));
   }
   TensorMapDescription w = swizzled(p.dtype, args.w);
   w.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};

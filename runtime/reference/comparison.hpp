@@ -11,7 +11,7 @@
 namespace moe_tune {
 
 /// What the comparison of an output with the float32 reference found. Errors are relative to the row: for row r,
-/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square. NaN or an unwritten element fails, and
+/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square, all beyond rounding_of_subnormals(). NaN or an unwritten element fails, and
 /// so does a row that the problem does not define but that was written: its error is infinite.
 struct Comparison {
   double max_row_error = 0;          ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
@@ -29,6 +29,10 @@ Comparison worst_of(Comparison a, const Comparison& b);
 /// Row tolerance of the comparison for outputs rounded once to `dtype`: no element is rounded by more than half a unit in the
 /// last place, so neither is the row, plus what the order of float32 additions may change.
 double row_tolerance(DType dtype);
+
+/// Half of the smallest number of `dtype`, by which rounding may move a value however small it is (rows of a dW whose dY is tiny).
+/// Errors of elements count from there on.
+double rounding_of_subnormals(DType dtype);
 
 /// The comparison on host memory; kernels/compare_rows.cuh makes it on a GPU. `args` with host pointers, y included; `reference`
 /// is (M, columns of y), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or

@@ -27,7 +27,9 @@ struct alignas(64) RowsSm90Args {
   // {K, M}: x in expert order, or the rows that a dispatch or a copier makes; boxes of 32 rows, of 16 where BLOCK_M is no
   // multiple of 32.
   TensorMap x;
-  TensorMap w;  // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2
+  // {K, N, E}; boxes of BLOCK_N rows, with fuse_swiglu BLOCK_N / 2. Of dX boxes of BLOCK_K rows, or one of BLOCK_N columns
+  // (mainloop/side_boxes.cuh).
+  TensorMap w;
   TensorMap y;  // {columns of y, R, M + R + 1}, both outer strides a row, based R rows before y; boxes of 32 rows, of 16 where R
                 // is no multiple
   TensorMap gate;  // the same of the halves of pre_activation

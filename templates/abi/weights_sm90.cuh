@@ -14,8 +14,8 @@ namespace moe_tune::abi {
 struct alignas(64) WeightsSm90Args {
   GroupedGemmArgs gemm;  // of which m_sizes, M and status
   unsigned* queue;       // as in RowsSm90Args
-  TensorMap x;           // {K, BLOCK_K, M + BLOCK_K + 1}; boxes of BLOCK_K rows
-  TensorMap y;           // {N, BLOCK_K, M + BLOCK_K + 1}, of dY; the same
+  TensorMap x;           // {K, BLOCK_K, M + BLOCK_K + 1}; boxes of BLOCK_K rows, or one of BLOCK_N columns (mainloop/side_boxes.cuh)
+  TensorMap y;           // {N, BLOCK_K, M + BLOCK_K + 1}, of dY; boxes of BLOCK_K rows, or one of BLOCK_M columns
   TensorMap w;           // {K, N, E}, of dW; boxes of 32 rows
 };
 

@@ -50,6 +50,8 @@ struct CompareRows {
 
  private:
   static constexpr u32 infinity = 0x7f800000u;
+  /// rounding_of_subnormals() of runtime/reference/comparison.hpp; that of bf16 is lost in float32.
+  static constexpr float subnormal = Type == DType::bf16 ? 0.0f : 0x1p-25f;
 
   static MOE_DEVICE int this_row() {
     return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32);
@@ -62,7 +64,9 @@ struct CompareRows {
     float largest = 0.0f;
     for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
       const float expected = ptx::load_constant(args.reference + static_cast<i64>(row) * args.columns + column);
-      const float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
+      float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
+      error = (error < 0.0f ? -error : error) - subnormal;
+      if (error < 0.0f) error = 0.0f;  // a NaN stays
       difference += error * error;
       reference += expected * expected;
       if (error * error > largest) largest = error * error;

@@ -12,6 +12,7 @@
 #include "epilogue/staged_weights.cuh"
 #include "kernels/dispatch_rows.cuh"
 #include "mainloop/ring.cuh"
+#include "mainloop/side_boxes.cuh"
 #include "ptx/registers.cuh"
 #include "schedule/tile_feed.cuh"
 #include "schedule/weights_problem.cuh"
@@ -21,6 +22,8 @@ namespace moe_tune {
 template <class Problem, class Config, TileOrder Order>
 class WeightsSm90 {
   using Operands = WeightOperands<Problem, Config>;
+  using YBoxes = SideBoxes<Problem::N, Config::block_m, Config::block_k>;
+  using XBoxes = SideBoxes<Problem::K, Config::block_n, Config::block_k>;
   using Multiply = Sm90Multiply<Operands, Config, /*WrittenByThreads*/ false>;
   using Accumulators = Sm90Accumulators<Config>;
   using Epilogue = StagedWeights<Problem, Config>;
@@ -35,7 +38,6 @@ class WeightsSm90 {
   static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
   static constexpr u32 turn_offset = barrier_offset + Barriers::bytes;
   static_assert(!Config::swapped && Config::cluster == 1);
-  static_assert(Operands::A::part_bytes == Operands::B::part_bytes);
 
  public:
   static constexpr u32 shared_bytes = turn_offset + 4 * 8;
@@ -96,9 +98,7 @@ class WeightsSm90 {
                                    typename Barriers::Position& position) {
     const int n = tile.tile_n * Config::block_m;
     const int k = tile.tile_k * Config::block_n;
-    const int y_parts = Operands::A::parts_within(n, Problem::N);
-    const int x_parts = Operands::B::parts_within(k, Problem::K);
-    const u32 bytes = static_cast<u32>(y_parts + x_parts) * Operands::A::part_bytes;
+    const u32 bytes = YBoxes::bytes(n) + XBoxes::bytes(k);
     MOE_NO_UNROLL
     for (int done = 0; done < tile.rows; done += Config::block_k) {
       const int left = tile.rows - done;
@@ -108,16 +108,9 @@ class WeightsSm90 {
       const u32 stage = shared + position.stage * Config::stage_bytes;
       barriers.wait_empty(position);
       ptx::mbarrier_arrive_expect_tx(full, bytes);
-      load_parts(stage + Operands::a_offset, &args.y, full, n, y_parts, rows, end);
-      load_parts(stage + Operands::b_offset, &args.x, full, k, x_parts, rows, end);
+      YBoxes::load(stage + Operands::a_offset, &args.y, full, n, Config::block_k - rows, end);
+      XBoxes::load(stage + Operands::b_offset, &args.x, full, k, Config::block_k - rows, end);
       position.advance();
-    }
-  }
-
-  static MOE_DEVICE void load_parts(u32 target, const abi::TensorMap* map, u32 full, int column, int parts, int rows, int end) {
-    for (int part = 0; part < parts; ++part) {
-      ptx::tma_load_3d(target + static_cast<u32>(part) * Operands::A::part_bytes, map, full, column + part * 64,
-                       Config::block_k - rows, end);
     }
   }
 

@@ -4,7 +4,7 @@
 //     KLines     [k 0-63: a line for each of Size][k 64-127: the same] ...     X, dY, and W of a forward GEMM
 //     SideLines  [side 0-63: a line for each of BLOCK_K][side 64-127: ...] ...  W of dX
 //
-// Both are what TMA boxes of 64 elements by as many lines leave there. The tensor cores read either: a descriptor says which.
+// Both are what TMA boxes of 64 elements by as many lines leave there (mainloop/side_boxes.cuh). The tensor cores read either: a descriptor says which.
 #pragma once
 
 #include "mainloop/sm90_config.cuh"
@@ -41,12 +41,6 @@ struct SideLines {
   }
   static MOE_DEVICE constexpr u32 block_offset(int block) { return static_cast<u32>(block) * part_bytes; }
   static MOE_DEVICE constexpr u32 step_offset(int step) { return static_cast<u32>(step) * 16 * sm90_row_bytes; }
-  /// Parts of the side from `first` on that are within `length`. The others are not loaded: a box that is wholly outside its
-  /// tensor can fault. What they hold is multiplied, to products that nobody stores.
-  static MOE_DEVICE int parts_within(int first, int length) {
-    const int left = (length - first + 63) / 64;
-    return left < Size / 64 ? left : Size / 64;
-  }
 };
 
 template <bool RowsAreK, int Size, int BlockK>

@@ -10,10 +10,9 @@
 #include "abi/rows_sm90.cuh"
 #include "mainloop/ring.cuh"
 #include "mainloop/row_gatherer.cuh"
-#include "mainloop/sm90_operand.cuh"
+#include "mainloop/side_boxes.cuh"
 #include "ptx/cache_policy.cuh"
 #include "ptx/cluster.cuh"
-#include "ptx/tma.cuh"
 #include "schedule/expert_tiles.cuh"
 #include "schedule/rows_problem.cuh"
 
@@ -27,6 +26,7 @@ class Sm90Producer {
   static constexpr int box_rows = Config::block_m % 32 == 0 ? 32 : 16;  // of tokens
   static constexpr u32 box_bytes = box_rows * sm90_row_bytes;
   using Weights = typename WeightLines<Problem::weight_rows_are_k, Config::block_n, Config::block_k>::Type;
+  using WeightBoxes = SideBoxes<Problem::N, Config::block_n, Config::block_k>;  // where they are SideLines
 
  public:
   /// Does Gather::in_kernel apply?
@@ -72,7 +72,7 @@ class Sm90Producer {
 
   static MOE_DEVICE u32 weight_bytes(const Tile& tile) {
     if constexpr (Problem::weight_rows_are_k) {
-      return static_cast<u32>(Weights::parts_within(tile.n, Problem::N)) * Weights::part_bytes;
+      return WeightBoxes::bytes(tile.n);
     } else {
       return Config::x_offset;  // they come first in a stage
     }
@@ -80,9 +80,10 @@ class Sm90Producer {
 
   static MOE_DEVICE void load_weights(const abi::RowsSm90Args& args, u32 target, u32 full, int k, const Tile& tile) {
     if constexpr (Problem::weight_rows_are_k) {
-      const int parts = Weights::parts_within(tile.n, Problem::N);
-      for (int part = 0; part < parts; ++part) {
-        load_weight_box(args, target + part * Weights::part_bytes, full, tile.n + part * 64, k, tile.expert);
+      if constexpr (Config::streams_weights) {
+        WeightBoxes::load(target, &args.w, full, tile.n, k, tile.expert, ptx::policy_evict_first());
+      } else {
+        WeightBoxes::load(target, &args.w, full, tile.n, k, tile.expert);
       }
     } else {
       MOE_UNROLL

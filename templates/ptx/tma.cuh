@@ -55,6 +55,22 @@ MOE_DEVICE void tma_load_3d(u32 destination, const abi::TensorMap* map, u32 mbar
       : "memory");
 }
 
+MOE_DEVICE void tma_load_4d(u32 destination, const abi::TensorMap* map, u32 mbarrier, int x, int y, int z, int w) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(
+          destination),
+      "l"(map), "r"(mbarrier), "r"(x), "r"(y), "r"(z), "r"(w)
+      : "memory");
+}
+
+MOE_DEVICE void tma_load_4d(u32 destination, const abi::TensorMap* map, u32 mbarrier, int x, int y, int z, int w, u64 policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4, %5, "
+      "%6}], [%2], %7;" ::"r"(destination),
+      "l"(map), "r"(mbarrier), "r"(x), "r"(y), "r"(z), "r"(w), "l"(policy)
+      : "memory");
+}
+
 // The same to the same shared address of every block of the cluster whose bit (1 << rank) is set in `cta_mask`, the bytes
 // completed at the same mbarrier address of each. Each of those blocks announces the bytes itself, and must have freed the stage.
 // Compilers advise against multicast on anything but sm_90a.

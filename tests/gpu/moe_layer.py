@@ -116,6 +116,13 @@ def route(kind, tokens, experts, top_k, seed=1):
     return torch.topk(log_popularity + noise, top_k, dim=1).indices
 
 
+def rounding_of_subnormals(output):
+    """The norm that rounding may give to the error of a row, however small its values: half of the smallest subnormal each (rows
+    with a tiny routing weight, rows of a dW with a tiny dY)."""
+    info = torch.finfo(output.dtype)
+    return math.sqrt(output.shape[1]) * info.smallest_normal * info.eps / 2
+
+
 class Layer:
     """The tensors of one call."""
 
@@ -244,10 +251,7 @@ class Layer:
         worst = torch.zeros(self.problem.experts, device="cuda", dtype=torch.float64)
         for name, expected in reference.items():
             output = self.outputs[name]
-            # Rounding to a subnormal costs up to half of the smallest one, however small the value (rows with a tiny routing
-            # weight).
-            info = torch.finfo(output.dtype)
-            rounding = math.sqrt(output.shape[1]) * info.smallest_normal * info.eps / 2
+            rounding = rounding_of_subnormals(output)
             for begin in range(0, self.rows, ROWS_AT_ONCE):
                 rows = slice(begin, min(begin + ROWS_AT_ONCE, self.rows))
                 targets = self.gather_indices[rows].long() if self.problem.scatters else rows
@@ -260,7 +264,8 @@ class Layer:
     def _max_error_of_dw(self, reference):
         worst = {}
         for expert, expected in enumerate(reference):
-            difference = (self.outputs["dw"][expert].to(expected.dtype) - expected).norm(dim=1)
+            output = self.outputs["dw"][expert]
+            difference = ((output.to(expected.dtype) - expected).norm(dim=1) - rounding_of_subnormals(output)).clamp(min=0)
             error = torch.where(difference == 0, torch.zeros_like(difference), difference / expected.norm(dim=1))
             worst[expert] = torch.nan_to_num(error.double(), nan=math.inf, posinf=math.inf).max().item()
         return worst

@@ -60,9 +60,11 @@ std::vector<Problem> problems() {
   result[2].permute_y = result[2].fuse_mul_post = true;
   result[3].permute_x = result[3].fuse_mul_pre = true;
   result[4].permute_x = result[4].fuse_swiglu = result[4].keep_pre_activation = true;
-  result[5].op = Op::dX;
+  result[5].op = Op::dX;  // the sum runs over N: three k-blocks of every config
+  result[5].N = 456;
   result[5].permute_x = true;
   result[6].op = Op::dX;
+  result[6].N = 456;
   result[6].gemm = Gemm::down;
   result[6].permute_y = true;
   result[7].op = Op::dW;

@@ -24,6 +24,14 @@ MOE_DEVICE void tma_load_3d(u32 destination, const abi::TensorMap* map, u32 mbar
   tma_load_3d(destination, map, mbarrier, x, y, z);
 }
 
+MOE_DEVICE void tma_load_4d(u32 destination, const abi::TensorMap* map, u32 mbarrier, int x, int y, int z, int w) {
+  machine().tensor_load({map, destination, mbarrier, 4, {x, y, z, w}, false, 0, false});
+}
+
+MOE_DEVICE void tma_load_4d(u32 destination, const abi::TensorMap* map, u32 mbarrier, int x, int y, int z, int w, u64) {
+  tma_load_4d(destination, map, mbarrier, x, y, z, w);
+}
+
 MOE_DEVICE void tma_load_2d_multicast(u32 destination, const abi::TensorMap* map, u32 mbarrier, u16 cta_mask, int x, int y) {
   machine().tensor_load({map, destination, mbarrier, 2, {x, y}, true, cta_mask, false});
 }

@@ -30,9 +30,10 @@ const char* name_of(TensorType type) {
 }
 
 std::string describe(const TensorMapDescription& map, const Coordinates& at, std::uint32_t offset) {
-  return fmt::format("{}D {} swizzle {} box {} at ({}, {}, {}), {} into shared memory", map.rank, name_of(map.type),
+  return fmt::format("{}D {} swizzle {} box {} at ({}), {} into shared memory", map.rank, name_of(map.type),
                      map.swizzle == Swizzle::none ? 0 : span_bytes(map.swizzle),
-                     fmt::join(map.box.begin(), map.box.begin() + map.rank, "x"), at[0], at[1], at[2], offset);
+                     fmt::join(map.box.begin(), map.box.begin() + map.rank, "x"),
+                     fmt::join(at.begin(), at.begin() + map.rank, ", "), offset);
 }
 
 struct LoadOptions {
@@ -43,14 +44,14 @@ struct LoadOptions {
 MicroTest load_test(const TensorMapDescription& map, const Coordinates& at, LoadOptions options = {}) {
   const std::uint32_t bytes = box_bytes_of(map), room = options.offset + bytes + 128;
   const Words input = random_words(tensor_words, 200);
-  return {.name = fmt::format("load {}{}", describe(map, at, options.offset), options.policy ? ", with a policy" : ""),
-          .kernel = fmt::format("load_box<{}, {}, {}, {}, {}, {}, {}>", map.rank, options.policy, bytes, options.offset, at[0],
-                                at[1], at[2]),
-          .threads = 64,
-          .shared_bytes = room + 8,
-          .maps = {{MapOperand::Buffer::input, map}},
-          .input = input,
-          .expected = loaded_box(map, at, options.offset, room, input)};
+  return {
+      .name = fmt::format("load {}{}", describe(map, at, options.offset), options.policy ? ", with a policy" : ""),
+      .kernel = fmt::format("load_box<{}, {}, {}, {}, {}>", map.rank, options.policy, bytes, options.offset, fmt::join(at, ", ")),
+      .threads = 64,
+      .shared_bytes = room + 8,
+      .maps = {{MapOperand::Buffer::input, map}},
+      .input = input,
+      .expected = loaded_box(map, at, options.offset, room, input)};
 }
 
 /// The element at `place` as the sum of it and what is added, in the arithmetic of the type.
@@ -186,6 +187,18 @@ InstructionFamily tma_load_family() {
   // 16 rows of an expert that begins at row 5 and has 16, 7 or one.
   for (const Swizzle swizzle : {Swizzle::none, Swizzle::bytes128}) {
     for (const int rows : {16, 7, 1}) tests.push_back(load_test(ragged(80, 16, 40, swizzle), {16, 16 - rows, 5 + rows}));
+  }
+  // Two parts of 64 columns of 16 rows below each other, also the last one and nothing behind it; of one plane of two.
+  const TensorMapDescription parts{.type = TensorType::bf16,
+                                   .rank = 4,
+                                   .address = 64,
+                                   .dims = {64, 20, 3, 2},
+                                   .strides = {400, 128, 8016},
+                                   .box = {64, 16, 2, 1},
+                                   .swizzle = Swizzle::bytes128};
+  for (const Coordinates& at : {Coordinates{0, 0, 0, 1}, Coordinates{0, 7, 1, 0}, Coordinates{0, 2, 2, 1}}) {
+    tests.push_back(load_test(parts, at));
+    tests.push_back(load_test(parts, at, {.offset = 1024, .policy = true}));
   }
   return family;
 }

@@ -16,7 +16,7 @@
 namespace moe_tune::micro {
 
 /// Loads a box of Bytes to Offset bytes into shared memory that held ones; all of it up to there and 128 bytes more goes out.
-template <int Rank, bool Policy, int Bytes, int Offset, int X, int Y, int Z>
+template <int Rank, bool Policy, int Bytes, int Offset, int X, int Y, int Z, int W>
 MOE_DEVICE void load_box(const Arguments& args) {
   constexpr int room = Offset + Bytes + 128;
   const u32 data = ptx::shared_base(), mbarrier = data + room;
@@ -30,6 +30,8 @@ MOE_DEVICE void load_box(const Arguments& args) {
     if constexpr (Rank == 3 && !Policy) ptx::tma_load_3d(data + Offset, map, mbarrier, X, Y, Z);
     if constexpr (Rank == 2 && Policy) ptx::tma_load_2d(data + Offset, map, mbarrier, X, Y, ptx::policy_evict_last());
     if constexpr (Rank == 3 && Policy) ptx::tma_load_3d(data + Offset, map, mbarrier, X, Y, Z, ptx::policy_evict_first());
+    if constexpr (Rank == 4 && !Policy) ptx::tma_load_4d(data + Offset, map, mbarrier, X, Y, Z, W);
+    if constexpr (Rank == 4 && Policy) ptx::tma_load_4d(data + Offset, map, mbarrier, X, Y, Z, W, ptx::policy_evict_first());
   }
   ptx::mbarrier_wait(mbarrier, 0);
   put_shared<64>(args.output, data, room);

@@ -11,7 +11,8 @@
 
 namespace moe_tune::test {
 
-using Coordinates = std::array<int, 3>;
+/// Those that are left out are 0.
+using Coordinates = std::array<int, 4>;
 
 /// Where byte `position` of a swizzled pattern that begins at a multiple of 1024 lies: within each span of 32, 64 or 128 bytes
 /// the 16-byte chunks change places, by the number of the 128-byte line.
@@ -33,19 +34,23 @@ inline std::uint32_t box_bytes_of(const TensorMapDescription& map) {
 inline void for_each_element(const TensorMapDescription& map, const Coordinates& at, std::uint32_t offset, std::uint32_t row_unit,
                              const std::function<void(std::uint32_t, std::uint64_t, bool)>& visit) {
   const auto size = static_cast<std::uint32_t>(element_bytes(map.type));
+  const auto extent = [&](int d) { return map.rank > d ? map.box[static_cast<std::size_t>(d)] : 1; };
   std::uint32_t position = offset;
-  for (std::uint32_t k = 0; k < (map.rank > 2 ? map.box[2] : 1); ++k) {
-    for (std::uint32_t j = 0; j < map.box[1]; ++j) {
-      for (std::uint32_t i = 0; i < map.box[0]; ++i, position += size) {
-        const std::int64_t index[] = {at[0] + std::int64_t{i}, at[1] + std::int64_t{j}, at[2] + std::int64_t{k}};
-        const std::int64_t unit = row_unit / size > 1 ? row_unit / size : 1;
-        bool inside = index[0] >= 0 && index[0] / unit * unit < static_cast<std::int64_t>(map.dims[0]);
-        std::uint64_t place = map.address + static_cast<std::uint64_t>(index[0] * size);
-        for (int d = 1; d < map.rank; ++d) {
-          inside = inside && 0 <= index[d] && index[d] < static_cast<std::int64_t>(map.dims[d]);
-          place += static_cast<std::uint64_t>(index[d]) * map.strides[d - 1];
+  for (std::uint32_t l = 0; l < extent(3); ++l) {
+    for (std::uint32_t k = 0; k < extent(2); ++k) {
+      for (std::uint32_t j = 0; j < extent(1); ++j) {
+        for (std::uint32_t i = 0; i < extent(0); ++i, position += size) {
+          const std::int64_t index[] = {at[0] + std::int64_t{i}, at[1] + std::int64_t{j}, at[2] + std::int64_t{k},
+                                        at[3] + std::int64_t{l}};
+          const std::int64_t unit = row_unit / size > 1 ? row_unit / size : 1;
+          bool inside = index[0] >= 0 && index[0] / unit * unit < static_cast<std::int64_t>(map.dims[0]);
+          std::uint64_t place = map.address + static_cast<std::uint64_t>(index[0] * size);
+          for (int d = 1; d < map.rank; ++d) {
+            inside = inside && 0 <= index[d] && index[d] < static_cast<std::int64_t>(map.dims[d]);
+            place += static_cast<std::uint64_t>(index[d]) * map.strides[d - 1];
+          }
+          visit(swizzled_position(map.swizzle, position), place, inside);
         }
-        visit(swizzled_position(map.swizzle, position), place, inside);
       }
     }
   }
