@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "generator/constraints.hpp"
 #include "generator/rows_gemm.hpp"
 #include "runtime/launch/side_boxes.hpp"
 
@@ -49,7 +50,8 @@ abi::WeightsSm90Args weights_sm90_args(const Problem& p, const KernelConfig& c, 
   TensorMapDescription w = swizzled(p.dtype, args.w);
   w.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
   w.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
-  w.box = {64, 32, 1};
+  // The rows that a consumer stores.
+  w.box = {64, static_cast<std::uint32_t>(c.BLOCK_M / consumers_of_tile(c)), 1};
   result.w = encode(w);
   return result;
 }

@@ -1,5 +1,8 @@
 // The epilogue of dW of the sm90 family: accumulators, rounded once, through shared memory to a tile of dW.
 // archs: sm_90a
+//
+// With few rows per expert storing is most of the work: so each consumer has buffers of its own, two where they fit, and a whole
+// column block leaves by one box.
 #pragma once
 
 #include "abi/weights_sm90.cuh"
@@ -9,38 +12,30 @@
 
 namespace moe_tune {
 
-template <class Problem, class Config>
-class StagedWeights : public Staging<Problem::type, Config> {
-  using Base = Staging<Problem::type, Config>;
+template <class Problem, class Config, int Buffers>
+class StagedWeights : public Staging<Problem::type, Config, /*Shared*/ false> {
+  using Base = Staging<Problem::type, Config, false>;
   using typename Base::Accumulators;
 
  public:
-  MOE_DEVICE StagedWeights(const abi::WeightsSm90Args& args, u32 staging, u32 turn_barriers)
-      : Base(staging, turn_barriers), args_(args) {}
+  MOE_DEVICE StagedWeights(const abi::WeightsSm90Args& args, u32 staging) : Base(staging, 0), args_(args) {}
 
   /// Rounds and stores the consumer's part of a tile; TMA clips what lies past N and K. `turn` counts its tiles from 0.
   MOE_DEVICE void store(const Accumulators& acc, const WeightTile& tile, u32 turn) const {
-    this->wait_turn(turn);
     const int n =
         tile.tile_n * Config::block_m + (Config::ping_pong ? 0 : static_cast<int>(Base::consumer()) * Config::store_rows);
     MOE_UNROLL
     for (int block = 0; block < Base::blocks; ++block) {
-      this->stage(acc, block, Config::store_rows, true);
+      const u32 buffer = (turn * Base::blocks + block) % Buffers;
+      this->template stage<Buffers>(acc, block, Config::store_rows, true, buffer);
       const int k = tile.tile_k * Config::block_n + block * 64;
-      if (Base::leads() && k < Problem::K) store_by_tma(tile.expert, n, k);
+      if (!Base::leads()) continue;
+      if (n < Problem::N && k < Problem::K) ptx::tma_store_3d(&args_.w, this->buffer_address(buffer), k, n, tile.expert);
+      ptx::bulk_commit();  // also of nothing: a group for each block
     }
-    this->pass_turn(false);
   }
 
  private:
-  /// By one thread.
-  MOE_DEVICE void store_by_tma(int expert, int n, int k) const {
-    for (int row = 0; row < Config::store_rows && n + row < Problem::N; row += Base::box_rows) {
-      ptx::tma_store_3d(&args_.w, this->row_address(row), k, n + row, expert);
-      Base::commit();
-    }
-  }
-
   const abi::WeightsSm90Args& args_;
 };
 

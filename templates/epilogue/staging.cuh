@@ -12,20 +12,21 @@
 
 namespace moe_tune {
 
-/// Used by the threads of a consumer warpgroup together.
-template <DType Type, class Config>
+/// Used by the threads of a consumer warpgroup together. `Shared`: the consumers of a ping-pong block share the buffer; else each
+/// consumer has one of its own, or several in a row.
+template <DType Type, class Config, bool Shared = Config::ping_pong>
 class Staging {
  protected:
   using Accumulators = Sm90Accumulators<Config>;
   static constexpr int blocks = Config::store_columns / 64;
   static constexpr int box_rows = Config::store_rows % 32 == 0 ? 32 : 16;
-  static constexpr bool turns = Config::ping_pong;
+  static constexpr bool turns = Shared;
 
  public:
-  /// Shared memory of one buffer; ping-pong consumers share one, cooperative ones have one each.
+  /// Shared memory of one buffer.
   static constexpr u32 staging_bytes = Config::store_rows * sm90_row_bytes;
 
-  /// `turn_barriers`: two mbarriers of count 1 at which the consumers of a ping-pong block wait for the buffer.
+  /// `turn_barriers`: two mbarriers of count 1 at which consumers wait for a buffer that they share.
   MOE_DEVICE Staging(u32 staging, u32 turn_barriers) : staging_(staging), turn_barriers_(turn_barriers) {}
 
   /// After the last tile.
@@ -59,18 +60,21 @@ class Staging {
     if (turns && leads()) ptx::mbarrier_arrive(turn_barriers_ + (1 - consumer()) * 8);
   }
 
-  /// Brings the first `rows` rows of a column block to the buffer once the block before has been read. By TMA it may leave then
-  /// where everybody has met with `by_tma`.
-  MOE_DEVICE void stage(const Accumulators& acc, int block, int rows, bool by_tma) const {
-    if (leads()) ptx::bulk_wait_read<0>();
+  /// Brings the first `rows` rows of a column block to one of `Buffers` buffers, taken in turn, once the block that it held has
+  /// been read. By TMA it may leave then where everybody has met with `by_tma`, as one bulk group where there are several
+  /// buffers.
+  template <int Buffers = 1>
+  MOE_DEVICE void stage(const Accumulators& acc, int block, int rows, bool by_tma, u32 buffer = 0) const {
+    if (leads()) ptx::bulk_wait_read<Buffers - 1>();
     barrier();  // the block before has been read
-    write(acc, block, rows);
+    write(acc, block, rows, buffer_address(buffer));
     if (by_tma) ptx::fence_async_shared();
     barrier();
   }
 
-  MOE_DEVICE u32 chunk_address(u32 row, u32 chunk) const { return staging_ + row * sm90_row_bytes + ((chunk ^ row % 8) << 4); }
+  MOE_DEVICE u32 chunk_address(u32 row, u32 chunk) const { return chunk_address(staging_, row, chunk); }
   MOE_DEVICE u32 row_address(int row) const { return staging_ + static_cast<u32>(row) * sm90_row_bytes; }
+  MOE_DEVICE u32 buffer_address(u32 buffer) const { return staging_ + buffer * staging_bytes; }
 
   /// Behind a tensor store of some of the buffer's rows: a whole block at once holds up the loads of the other consumer.
   static MOE_DEVICE void commit() {
@@ -79,9 +83,13 @@ class Staging {
   }
 
  private:
+  static MOE_DEVICE u32 chunk_address(u32 buffer, u32 row, u32 chunk) {
+    return buffer + row * sm90_row_bytes + ((chunk ^ row % 8) << 4);
+  }
+
   // Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
   // other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4. 16 rows or, on the M side, 64 are left out together.
-  MOE_DEVICE void write(const Accumulators& acc, int block, int rows) const {
+  static MOE_DEVICE void write(const Accumulators& acc, int block, int rows, u32 buffer) {
     const u32 row_of_matrix = static_cast<u32>(lane()) % 8;
     const u32 high_half = static_cast<u32>(lane()) / 8 % 2;  // of the warp's 16
     const u32 next_matrix = static_cast<u32>(lane()) / 16;   // along the other side
@@ -91,7 +99,7 @@ class Staging {
       for (int j = 0; j < Config::mma_n / 8; j += 2) {
         if (j * 8 >= rows) break;
         const u32 row = (static_cast<u32>(j) + next_matrix) * 8 + row_of_matrix;
-        ptx::stmatrix_x4_transposed(pack(acc.v[block], j * 4).v, chunk_address(row, chunk));
+        ptx::stmatrix_x4_transposed(pack(acc.v[block], j * 4).v, chunk_address(buffer, row, chunk));
       }
     } else {
       MOE_UNROLL
@@ -101,7 +109,7 @@ class Staging {
         MOE_UNROLL
         for (int j = 0; j < 8; j += 2) {
           const u32 chunk = static_cast<u32>(j) + next_matrix;
-          ptx::stmatrix_x4(pack(acc.v[m], (block * 8 + j) * 4).v, chunk_address(row, chunk));
+          ptx::stmatrix_x4(pack(acc.v[m], (block * 8 + j) * 4).v, chunk_address(buffer, row, chunk));
         }
       }
     }

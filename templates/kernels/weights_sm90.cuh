@@ -6,7 +6,7 @@
 // warp 0 loads boxes of both operands and warp 1 hands out tiles. Both operands lie in the ring as they lie in global memory, a
 // line for each row; the tensor cores read them along the other side (mainloop/sm90_operand.cuh).
 //
-// Shared memory: [ring][staging][prefix sums][tile slots, mbarriers][ring mbarriers][turns]
+// Shared memory: [ring][staging of each consumer][prefix sums][tile slots, mbarriers][ring mbarriers][turns]
 #pragma once
 
 #include "epilogue/staged_weights.cuh"
@@ -26,21 +26,25 @@ class WeightsSm90 {
   using XBoxes = SideBoxes<Problem::K, Config::block_n, Config::block_k>;
   using Multiply = Sm90Multiply<Operands, Config, /*WrittenByThreads*/ false>;
   using Accumulators = Sm90Accumulators<Config>;
-  using Epilogue = StagedWeights<Problem, Config>;
   using Tiles = WeightTiles<Problem::E, Problem::N, Problem::K, Config::block_m, Config::block_n, Order>;
   using Barriers = RingBarriers<Config::stages>;
   using Feed = TileFeed<Config, /*Readers*/ 1 + 4 * Config::consumers, WeightTile>;
 
-  static constexpr u32 stagings = Config::ping_pong ? 1 : Config::consumers;
   static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
-  static constexpr u32 prefix_offset = staging_offset + stagings * Epilogue::staging_bytes;
-  static constexpr u32 feed_offset = prefix_offset + (Tiles::shared_bytes + 15) / 16 * 16;
+  static constexpr u32 staging_bytes = Config::consumers * StagedWeights<Problem, Config, 1>::staging_bytes;
+  static constexpr u32 prefix_bytes = (Tiles::shared_bytes + 15) / 16 * 16;
+  static constexpr u32 other_bytes = prefix_bytes + Feed::bytes + Barriers::bytes + 2 * 8;
+  static constexpr u32 most_bytes = 228 * 1024 / Config::ctas_per_sm - 1024;  // of a block
+  static constexpr int buffers = staging_offset + 2 * staging_bytes + other_bytes <= most_bytes ? 2 : 1;
+  using Epilogue = StagedWeights<Problem, Config, buffers>;
+  static constexpr u32 prefix_offset = staging_offset + buffers * staging_bytes;
+  static constexpr u32 feed_offset = prefix_offset + prefix_bytes;
   static constexpr u32 barrier_offset = feed_offset + Feed::bytes;
   static constexpr u32 turn_offset = barrier_offset + Barriers::bytes;
   static_assert(!Config::swapped && Config::cluster == 1);
 
  public:
-  static constexpr u32 shared_bytes = turn_offset + 4 * 8;
+  static constexpr u32 shared_bytes = turn_offset + 2 * 8;
 
   static MOE_DEVICE void run(const abi::WeightsSm90Args& args) {
     const u32 shared = ptx::shared_base();
@@ -49,10 +53,7 @@ class WeightsSm90 {
     if (ptx::thread_index() == 0) {
       feed.init();
       barriers.init(1, 4 * Config::consumers_of_tile);
-      for (u32 consumer = 0; consumer < 2; ++consumer) {
-        ptx::mbarrier_init(product_turn(shared, consumer), 4);
-        ptx::mbarrier_init(staging_turn(shared, consumer), 1);
-      }
+      for (u32 consumer = 0; consumer < 2; ++consumer) ptx::mbarrier_init(product_turn(shared, consumer), 4);
       ptx::fence_mbarrier_init();
     }
     ptx::block_barrier();
@@ -77,7 +78,6 @@ class WeightsSm90 {
 
  private:
   static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
-  static MOE_DEVICE u32 staging_turn(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 8; }
   static MOE_DEVICE u32 k_blocks(const WeightTile& tile) { return static_cast<u32>(Config::k_blocks(tile.rows)); }
 
   static MOE_DEVICE void load(const abi::WeightsSm90Args& args, Feed& feed, u32 shared) {
@@ -116,9 +116,9 @@ class WeightsSm90 {
 
   static MOE_DEVICE void consume(const abi::WeightsSm90Args& args, Feed& feed, u32 shared) {
     const u32 consumer = ptx::thread_index() / 128;
-    const u32 staging = shared + staging_offset + (Config::ping_pong ? 0 : consumer * Epilogue::staging_bytes);
+    const u32 staging = shared + staging_offset + consumer * buffers * Epilogue::staging_bytes;
     Multiply multiply(shared, {shared + barrier_offset}, consumer);
-    const Epilogue epilogue(args, staging, staging_turn(shared, 0));
+    const Epilogue epilogue(args, staging);
     if (Config::ping_pong && consumer == 1) {
       const WeightTile others = feed.next();
       if (!others.exists()) return;
