@@ -23,6 +23,12 @@ struct Rung {
 
 constexpr double any = 1e300;
 
+template <std::size_t Count>
+const KernelConfig& choose(const Rung (&rungs)[Count], double rows_per_expert) {
+  return std::find_if(std::begin(rungs), std::end(rungs) - 1, [&](const Rung& r) { return rows_per_expert <= r.rows_per_expert; })
+      ->config;
+}
+
 // What won on an H200 (docs/results/tuning.md), before the limits of the device.
 constexpr Rung sm80_rungs[] = {
     {24, {.BLOCK_M = 16, .BLOCK_N = 64, .warps = 2, .warps_m = 1, .stages = 5, .ctas_per_sm = 4}},
@@ -30,6 +36,20 @@ constexpr Rung sm80_rungs[] = {
     {384, {.BLOCK_M = 96, .BLOCK_N = 192, .ctas_per_sm = 2, .tile_order = TileOrder::n_fastest}},
     {any, {.BLOCK_N = 256, .BLOCK_K = 128, .warps = 8, .stages = 2, .tile_order = TileOrder::n_fastest}},
 };
+
+/// The same for dX, which reads its weights transposed: 192 columns of four warps spill.
+constexpr Rung sm80_dx_rungs[] = {
+    sm80_rungs[0],
+    sm80_rungs[1],
+    {384, {.BLOCK_M = 96, .BLOCK_N = 256, .warps = 8, .stages = 4, .tile_order = TileOrder::n_fastest}},
+    sm80_rungs[3],
+};
+constexpr KernelConfig sm80_weights = {.warps = 8};
+
+const KernelConfig& wanted_sm80(const Problem& p, double rows_per_expert) {
+  if (p.op == Op::dW) return sm80_weights;
+  return p.op == Op::dX ? choose(sm80_dx_rungs, rows_per_expert) : choose(sm80_rungs, rows_per_expert);
+}
 
 /// Few rows: the weights are streamed, as few times as tiles can be made to need them. Rows are gathered on the way, if at all.
 constexpr KernelConfig streaming(int block_m, int block_n, int stages, int ctas_per_sm) {
@@ -77,12 +97,8 @@ constexpr Rung gathering_rungs[] = {
     {gathering_to, streaming(192, 256, 3, 1)},
 };
 constexpr double copying_rows = 384;
-
-template <std::size_t Count>
-const KernelConfig& choose(const Rung (&rungs)[Count], double rows_per_expert) {
-  return std::find_if(std::begin(rungs), std::end(rungs) - 1, [&](const Rung& r) { return rows_per_expert <= r.rows_per_expert; })
-      ->config;
-}
+/// Up to so many columns a row is gathered for at most four tiles, which costs less than any copy, however many rows there are.
+constexpr int few_columns = 1024;
 
 /// `wanted` with as little of its depth given up as the device asks for: resident blocks before stages, depth of a stage last.
 std::optional<KernelConfig> fitted(const Problem& p, const KernelConfig& wanted, const DeviceDescription& device) {
@@ -105,10 +121,10 @@ KernelConfig wanted_sm90(const Problem& p, double rows_per_expert) {
   const bool many = rows_per_expert > gathering_from;
   const bool gathered = gathered_rows(p).any;
   const bool gathers = gathered && !(p.fuse_mul_pre && many);
-  KernelConfig wanted = gathers && many && rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
-                                                                           : choose(sm90_rungs, rows_per_expert);
+  const bool gathers_wide = gathers && many && (rows_per_expert <= gathering_to || rows_gemm(p).columns <= few_columns);
+  KernelConfig wanted = gathers_wide ? choose(gathering_rungs, rows_per_expert) : choose(sm90_rungs, rows_per_expert);
   if (!gathers) wanted.gather = Gather::dispatch;
-  if (gathered && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
+  if (gathered && !gathers_wide && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
   // Gate and up columns come in pairs of 64, of one consumer.
   if (p.fuse_swiglu && wanted.BLOCK_N <= 128 && wanted.schedule == Schedule::cooperative) {
     if (wanted.BLOCK_N < 128) wanted.stages = streaming_pairs_stages;
@@ -119,13 +135,12 @@ KernelConfig wanted_sm90(const Problem& p, double rows_per_expert) {
 }
 
 // Gradients of weights: large tiles whatever the rows, as there are as many for every expert.
-constexpr KernelConfig sm80_weights = {.warps = 8};
 constexpr KernelConfig sm90_weights = {.family = Family::sm90,
                                        .BLOCK_M = 128,
                                        .BLOCK_N = 192,
                                        .warps = 12,
                                        .warps_m = 1,
-                                       .stages = 5,
+                                       .stages = 4,
                                        .schedule = Schedule::ping_pong,
                                        .tile_source = TileSource::queue};
 
@@ -147,7 +162,7 @@ KernelConfig default_config(const Problem& p, std::int64_t tokens, const DeviceD
   if (runs_on(Family::sm90, device)) {
     if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
   }
-  const KernelConfig& wanted = p.op == Op::dW ? sm80_weights : choose(sm80_rungs, rows_per_expert);
+  const KernelConfig& wanted = wanted_sm80(p, rows_per_expert);
   if (const auto config = fitted(p, wanted, device)) return *config;
   // A huge E leaves little shared memory on a small device: anything that fits.
   if (const auto space = config_space(p, device); !space.empty()) return space.front();

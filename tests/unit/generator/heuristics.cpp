@@ -32,7 +32,16 @@ TEST_CASE("The default of dW is a large tile of the device's family, in the spac
   problem.op = Op::dW;
   CHECK(to_string(default_config(problem, 1024, find_device("a100"))) == "sm80_128x128x64_w8m2_s3_c1_mfast");
   CHECK(to_string(default_config(problem, 1024, find_device("h200"))) ==
-        "sm90_128x192x64_tokens_pingpong_w12_s5_c1_x1_queue_mfast_dispatch");
+        "sm90_128x192x64_tokens_pingpong_w12_s4_c1_x1_queue_mfast_dispatch");
+}
+
+TEST_CASE("The default gathers many rows in the kernel where that is for few columns") {
+  Problem problem = test::qwen3_down();
+  problem.op = Op::dX;
+  REQUIRE(problem.permute_y);
+  CHECK(default_config(problem, 8192, find_device("h200")).gather == Gather::in_kernel);  // 768 columns
+  problem.K = 4096;
+  CHECK(default_config(problem, 8192, find_device("h200")).gather == Gather::copy_ahead);
 }
 
 TEST_CASE("The default config is in the space at the limits of a problem") {
