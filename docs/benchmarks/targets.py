@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the rows of benchmarks with what the forward grouped GEMM is to reach.
+"""Compares the rows of benchmarks with what the grouped GEMM and its gradients are to reach.
 
     python3 docs/benchmarks/targets.py                  the .json files of this folder
     python3 docs/benchmarks/targets.py FILE...          these
@@ -24,6 +24,13 @@ BIG = (("qwen3-235b-a22b", 16384), ("qwen3-30b-a3b", 8192), ("qwen3-30b-a3b", 32
 QWEN = "qwen3-30b-a3b"
 # Unsloth's Triton kernel, autotuned, at one token of qwen3-30b-a3b: milliseconds on an H200, measured apart from these files.
 UNSLOTH_MS = {"gate_up": 0.057, "down": 0.079}
+# How fast its dW is beside dense, in one process on an H200, measured apart too; permutation included.
+UNSLOTH_DW = {
+    (QWEN, 8192): {"gate_up": 0.542 / 2.856, "down": 0.315 / 1.669},
+    ("qwen3-235b-a22b", 16384): {"gate_up": 5.00 / 15.9, "down": 2.49 / 9.21},
+    ("llama4-scout", 8192): {"gate_up": 1.79 / 6.87, "down": 0.976 / 4.03},
+}
+GRADIENTS = ("dX", "dW")
 
 
 def speed(ratio):
@@ -117,7 +124,7 @@ class Rows:
         dates = {}
         for row in sorted(rows, key=lambda row: row.get("date", "")):
             wrong = not (row.get("max_rel_err") or 0) <= row_tolerance(row["dtype"])
-            if row["dtype"] != "bf16" or row["op"] != "forward" or wrong or (kind(row) == "by hand" and not by_hand):
+            if row["dtype"] != "bf16" or wrong or (kind(row) == "by hand" and not by_hand):
                 continue
             key = self._key(**row)
             if row.get("date") != dates.get(key):
@@ -128,8 +135,8 @@ class Rows:
                 self._calls[key][kind(row)] = row
 
     @staticmethod
-    def _key(model, tokens, gemm, permuted=True, fusions=(), routing="uniform", **_):
-        return model, tokens, gemm, permuted, tuple(fusions), routing
+    def _key(model, tokens, gemm, op="forward", permuted=True, fusions=(), routing="uniform", **_):
+        return model, tokens, gemm, op, permuted, tuple(fusions), routing
 
     def find(self, **call):
         """The row of the call that a target looks at, or None: the tuned one, where there is none the default."""
@@ -138,10 +145,10 @@ class Rows:
         by_hand = kinds.get("by hand")
         return by_hand if by_hand and (best is None or by_hand["ms"] < best["ms"]) else best
 
-    def pairs(self):
-        """(default, tuned) of every plain call that has both."""
-        for (_, _, _, _, fusions, routing), kinds in self._calls.items():
-            if not fusions and routing == "uniform" and {"default", "tuned"} <= kinds.keys():
+    def pairs(self, ops):
+        """(default, tuned) of every plain call of these ops that has both."""
+        for (_, _, _, op, _, fusions, routing), kinds in self._calls.items():
+            if op in ops and not fusions and routing == "uniform" and {"default", "tuned"} <= kinds.keys():
                 yield kinds["default"], kinds["tuned"]
 
     def tuned(self):
@@ -149,7 +156,8 @@ class Rows:
 
 
 def name_of(row):
-    return f"{row['model']} {row['gemm']} T={row['tokens']}"
+    op = row.get("op", "forward")
+    return f"{row['model']} {'' if op == 'forward' else op + ' '}{row['gemm']} T={row['tokens']}"
 
 
 def against(rows, calls, peer, what, own="ms", **target):
@@ -179,11 +187,34 @@ def ahead_at_one_token(rows):
     return Target("T=1 against torch and Unsloth", ratios, show=times, least=1.0)
 
 
-def heuristic(rows):
-    """Every plain call that has a default and a tuned row; before any has, one that is missing."""
-    ratios = {f"{name_of(d)} {'permuted' if d['permuted'] else 'sorted'}": t["ms"] / d["ms"] for d, t in rows.pairs()}
-    what = "Heuristic default against tuned"
+def heuristic(rows, what, ops):
+    """Every plain call of the ops that has a default and a tuned row; before any has, one that is missing."""
+    ratios = {f"{name_of(d)} {'permuted' if d['permuted'] else 'sorted'}": t["ms"] / d["ms"] for d, t in rows.pairs(ops)}
     return Target(what, ratios or {"any": None}, show=overhead, mean=1 / 1.08, goal_mean=1 / 1.04)
+
+
+def gradients(shapes, **common):
+    shapes = list(shapes)
+    return [call for op in GRADIENTS for call in calls(shapes, op=op, **common)]
+
+
+def as_in_a_block(rows, peer, what, own="ms", **target):
+    """Gradients of big shapes, permuted: of down, both with one dispatch of dY, which counts for each."""
+    ratios = {}
+    for call in gradients(BIG):
+        row = rows.find(**(call if call["gemm"] == "gate_up" else {**call, "op": "dX+dW"}))
+        ratios[name_of(call)] = row[peer] / row[own] if row and row.get(peer) and row.get(own) else None
+    return Target(what, ratios, **target)
+
+
+def against_unsloth(rows):
+    """dW, permuted: its share of dense over that of Unsloth's kernel."""
+    ratios = {}
+    for shape, shares in UNSLOTH_DW.items():
+        for call in calls([shape], op="dW"):
+            row = rows.find(**call)
+            ratios[name_of(call)] = row["dense_ms"] / row["ms"] / shares[call["gemm"]] if row else None
+    return Target("dW, permuted, of dense, against the same of Unsloth", ratios, show=times, mean=4.0, goal_mean=4.4)
 
 
 def reruns(rows):
@@ -228,7 +259,38 @@ def targets(all_rows, by_hand=False):
         ),
         against(rows, swiglu[0], plain, "SwiGLU fused, permuted, over forward alone", **swiglu_limits),
         against(rows, swiglu[1], plain, "SwiGLU fused, in expert order, over forward alone", **swiglu_limits),
-        heuristic(rows),
+        heuristic(rows, "Heuristic default against tuned, forward", ("forward",)),
+        against(
+            rows,
+            gradients(BIG, permuted=False),
+            dense,
+            "dX and dW, big, rows in expert order, of dense",
+            mean=1.0,
+            least=0.93,
+            goal_mean=1.05,
+        ),
+        as_in_a_block(rows, dense, "dX and dW, big, permuted as in a block, of dense", mean=0.95, least=0.86, goal_mean=1.0),
+        against(
+            rows,
+            gradients(BIG),
+            torch_perm,
+            "dX and dW, big, each permuted, against torch+perm",
+            show=times,
+            mean=1.4,
+            least=1.15,
+            goal_mean=1.6,
+        ),
+        against_unsloth(rows),
+        against(
+            rows,
+            gradients((QWEN, tokens) for tokens in (1024, 4096)),
+            torch_perm,
+            "dX and dW, T=1024, 4096 against torch+perm",
+            show=times,
+            least=1.3,
+            goal_least=1.6,
+        ),
+        heuristic(rows, "Heuristic default against tuned, dX and dW", GRADIENTS),
         reruns(rows),
         # What is no target, but belongs beside them.
         against(rows, keep, plain, "SwiGLU fused, pre-activation kept, permuted", show=overhead),
@@ -237,6 +299,15 @@ def targets(all_rows, by_hand=False):
         against(
             rows, permuted_big, "torch_perm_sustained_ms", "Big, permuted, against torch+perm, sustained", show=times, **sustained
         ),
+        against(rows, gradients(BIG), dense, "dX and dW, big, each permuted, of dense"),
+        against(
+            rows,
+            gradients(BIG, permuted=False),
+            "dense_sustained_ms",
+            "dX and dW, big, rows in expert order, of dense, sustained",
+            **sustained,
+        ),
+        as_in_a_block(rows, "dense_sustained_ms", "dX and dW, big, permuted as in a block, of dense, sustained", **sustained),
     ]
 
 
