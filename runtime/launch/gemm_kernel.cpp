@@ -9,16 +9,10 @@
 #include "generator/support/integer.hpp"
 #include "moe_tune/error.hpp"
 #include "runtime/jit/driver.hpp"
+#include "runtime/launch/launch_kernel.hpp"
 #include "runtime/launch/weights_maps.hpp"
 
 namespace moe_tune {
-
-namespace {
-
-/// Kernels count rows in 32 bits, some past the last one: a box, a piece for every block.
-constexpr int most_rows = INT32_MAX - (1 << 16);
-
-}  // namespace
 
 DeviceDescription describe_device(const DeviceInfo& info) {
   DeviceDescription description = nearest_device(info.name, info.cc_major, info.cc_minor);

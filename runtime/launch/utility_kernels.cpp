@@ -9,6 +9,7 @@
 #include "generator/support/checked.hpp"
 #include "generator/templates.hpp"
 #include "runtime/jit/driver.hpp"
+#include "runtime/launch/launch_kernel.hpp"
 #include "templates/abi/utilities.cuh"
 
 namespace moe_tune {
@@ -19,19 +20,6 @@ constexpr const char* root_template = "kernels/utilities.cuh";
 
 constexpr int fill_blocks_per_sm = 8;
 constexpr int mma_flops = 2 * 16 * 8 * 16;
-
-int blocks_for(std::int64_t work, std::int64_t per_block) {
-  return narrow<int>((work + per_block - 1) / per_block, "blocks of a utility kernel");
-}
-
-/// Launches with one-dimensional grid and block; `args` are the kernel's parameters, of exactly its types.
-template <class... Args>
-void launch(CUfunction function, int blocks, int threads, CUstream stream, Args... args) {
-  if (blocks == 0) return;
-  void* parameters[] = {&args...};
-  driver().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1, static_cast<unsigned>(threads), 1, 1, 0, stream,
-                          parameters, nullptr);
-}
 
 abi::RowsShape shape_of(const Problem& p) {
   const RowsGemm gemm = rows_gemm(p);
@@ -66,7 +54,7 @@ UtilityKernels::TypedKernels UtilityKernels::load(DType dtype) const {
 void UtilityKernels::fill_random(CUdeviceptr target, std::int64_t count, DType dtype, float scale, std::uint32_t seed,
                                  CUstream stream) const {
   const int blocks = std::min(blocks_for(count, abi::fill_threads * abi::fill_values), sm_count_ * fill_blocks_per_sm);
-  launch(of(dtype).fill_random, blocks, abi::fill_threads, stream, target, static_cast<long long>(count), scale, seed);
+  launch_kernel(of(dtype).fill_random, blocks, abi::fill_threads, stream, target, static_cast<long long>(count), scale, seed);
 }
 
 void UtilityKernels::reference(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
@@ -74,8 +62,8 @@ void UtilityKernels::reference(const Problem& problem, const abi::GroupedGemmArg
   if (problem.op == Op::dW) {
     const std::int64_t tiles = std::int64_t{problem.E} * (problem.N / abi::reference_rows);
     const int blocks = narrow<int>(tiles * blocks_for(problem.K, abi::reference_threads), "blocks of the reference");
-    launch(of(problem.dtype).reference_weights, blocks, abi::reference_threads, stream, weights_shape_of(problem), args,
-           reference);
+    launch_kernel(of(problem.dtype).reference_weights, blocks, abi::reference_threads, stream, weights_shape_of(problem), args,
+                  reference);
     return;
   }
   if (args.M == 0) return;
@@ -83,7 +71,7 @@ void UtilityKernels::reference(const Problem& problem, const abi::GroupedGemmArg
   const std::int64_t groups = args.M / abi::reference_rows + problem.E;
   const std::int64_t column_blocks = blocks_for(output_columns(problem), abi::reference_threads);
   const int blocks = narrow<int>(checked_mul(groups, column_blocks, "blocks of the reference"), "blocks of the reference");
-  launch(of(problem.dtype).reference_rows, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
+  launch_kernel(of(problem.dtype).reference_rows, blocks, abi::reference_threads, stream, shape_of(problem), args, reference);
 }
 
 Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGemmArgs& args, CUdeviceptr reference,
@@ -107,7 +95,7 @@ Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGem
   compare_args.result = static_cast<abi::ComparisonWords*>(result.get());
   compare_args.expert_error = reinterpret_cast<unsigned*>(compare_args.result + 1);
   const auto judge = [&](CUfunction function, std::int64_t rows) {
-    launch(function, blocks_for(rows, abi::compare_warps), abi::compare_warps * 32, stream, compare_args);
+    launch_kernel(function, blocks_for(rows, abi::compare_warps), abi::compare_warps * 32, stream, compare_args);
   };
   const TypedKernels& kernels = of(problem.dtype);
   if (weights) {
@@ -133,11 +121,11 @@ Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGem
 void UtilityKernels::stream_read(CUdeviceptr source, std::int64_t bytes, CUstream stream) const {
   const long long chunks = bytes / 16;
   const int blocks = std::min(blocks_for(chunks, abi::stream_threads), sm_count_ * abi::stream_blocks_per_sm);
-  launch(stream_read_, blocks, abi::stream_threads, stream, source, chunks, sink_.address());
+  launch_kernel(stream_read_, blocks, abi::stream_threads, stream, source, chunks, sink_.address());
 }
 
 double UtilityKernels::mma_ceiling(DType dtype, int iterations, CUstream stream) const {
-  launch(of(dtype).mma_ceiling, sm_count_, abi::mma_threads, stream, iterations, sink_.address());
+  launch_kernel(of(dtype).mma_ceiling, sm_count_, abi::mma_threads, stream, iterations, sink_.address());
   return static_cast<double>(sm_count_) * (abi::mma_threads / 32) * iterations * abi::mma_per_iteration * mma_flops;
 }
 

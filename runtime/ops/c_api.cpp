@@ -1,4 +1,4 @@
-// The C API over the C++ one: DLTensor to pointers and strides, exceptions to result codes.
+// The C API of the grouped GEMM over the C++ one, and of the library as a whole.
 #include "moe_tune/moe_tune.h"
 
 #include <fmt/format.h>
@@ -13,91 +13,11 @@
 #include <tuple>
 
 #include "moe_tune/grouped_gemm.hpp"
+#include "runtime/ops/c_api_tensor.hpp"
 
 namespace {
 
 using namespace moe_tune;
-
-thread_local std::string last_error;
-
-template <class Body>
-int guarded(const Body& body) {
-  try {
-    body();
-    return MOE_TUNE_OK;
-  } catch (const UsageError& error) {
-    last_error = error.what();
-    return MOE_TUNE_USAGE_ERROR;
-  } catch (const EnvironmentError& error) {
-    last_error = error.what();
-    return MOE_TUNE_ENVIRONMENT_ERROR;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return MOE_TUNE_INTERNAL_ERROR;
-  }
-}
-
-std::string shape_text(const DLTensor& tensor) {
-  return fmt::format("({})", fmt::join(tensor.shape, tensor.shape + tensor.ndim, ", "));
-}
-
-/// A tensor of the call under its name, with what must hold for it.
-class Tensor {
- public:
-  Tensor(const char* name, const DLTensor* tensor, int dims) : name_(name), tensor_(tensor) {
-    if (tensor == nullptr) throw UsageError(fmt::format("{} is NULL", name));
-    if (tensor->ndim != dims) throw UsageError(fmt::format("{} has {} dimensions, not {}", name, tensor->ndim, dims));
-    if (tensor->shape == nullptr) throw UsageError(fmt::format("{} has no shape", name));
-    if (std::any_of(tensor->shape, tensor->shape + dims, [](std::int64_t size) { return size < 0; })) {
-      throw UsageError(fmt::format("{} has shape {}: no size may be negative", name, shape_text(*tensor)));
-    }
-    if (tensor->device.device_type != kDLCUDA) throw UsageError(fmt::format("{} is not on a CUDA device", name));
-    if (tensor->strides != nullptr && size(dims - 1) > 1 && tensor->strides[dims - 1] != 1) {
-      throw UsageError(fmt::format("{} has a last stride of {}, not 1", name, tensor->strides[dims - 1]));
-    }
-  }
-
-  std::int64_t size(int dim) const { return tensor_->shape[dim]; }
-  void require_shape(std::initializer_list<std::int64_t> shape) const {
-    if (!std::equal(shape.begin(), shape.end(), tensor_->shape, tensor_->shape + tensor_->ndim)) {
-      throw UsageError(fmt::format("{} has shape {}, not ({})", name_, shape_text(*tensor_), fmt::join(shape, ", ")));
-    }
-  }
-  void require_device(int device) const {
-    if (tensor_->device.device_id != device) {
-      throw UsageError(fmt::format("{} is on device {}, not {}", name_, tensor_->device.device_id, device));
-    }
-  }
-  int device() const { return tensor_->device.device_id; }
-  void* data() const { return static_cast<char*>(tensor_->data) + tensor_->byte_offset; }
-  /// In elements; 0, contiguous, where the tensor has at most one row.
-  std::int64_t stride(int dim) const {
-    if (tensor_->strides == nullptr || size(dim) <= 1) return 0;
-    if (tensor_->strides[dim] == 0) {
-      throw UsageError(fmt::format("{} is expanded: dimension {} has a stride of 0; make it contiguous", name_, dim));
-    }
-    return tensor_->strides[dim];
-  }
-  std::size_t bytes() const { return static_cast<std::size_t>(size(0)) * tensor_->dtype.bits * tensor_->dtype.lanes / 8; }
-  bool is(DLDataTypeCode code, int bits) const {
-    return tensor_->dtype.code == code && tensor_->dtype.bits == bits && tensor_->dtype.lanes == 1;
-  }
-
-  DType storage_type() const {
-    if (is(kDLBfloat, 16)) return DType::bf16;
-    if (is(kDLFloat, 16)) return DType::fp16;
-    throw UsageError(fmt::format("{} is neither bfloat16 nor float16", name_));
-  }
-  IndexType index_type() const {
-    if (is(kDLInt, 32)) return IndexType::int32;
-    if (is(kDLInt, 64)) return IndexType::int64;
-    throw UsageError(fmt::format("{} is neither int32 nor int64", name_));
-  }
-
- private:
-  const char* name_;
-  const DLTensor* tensor_;
-};
 
 /// A call in the terms of the C++ API.
 struct Call {
@@ -112,14 +32,6 @@ constexpr std::size_t first_config_size = 36;
 constexpr std::size_t first_args_size = 88;
 static_assert(offsetof(moe_tune_config_forward, family) == first_config_size &&
               offsetof(moe_tune_forward_args, pre_activation) == first_args_size);
-
-/// The caller's struct in today's size: what is missing of it is 0, what is new to this library is left out.
-template <class Struct>
-Struct widened(const Struct& given) {
-  Struct whole{};
-  std::memcpy(&whole, &given, std::min<std::size_t>(given.struct_size, sizeof whole));
-  return whole;
-}
 
 template <class Enum>
 Enum enum_of(const char* name, int value, Enum last) {
@@ -156,17 +68,6 @@ KernelConfig convert(const moe_tune_config_forward& given) {
 int dimension(const char* what, std::int64_t value) {
   if (value > INT32_MAX) throw UsageError(fmt::format("{} = {} is out of range", what, value));
   return static_cast<int>(value);
-}
-
-/// The caller's arguments in today's size.
-template <class Args>
-Args checked_args(const Args* given, std::size_t first_size, const char* type) {
-  if (given == nullptr) throw UsageError("args is NULL");
-  if (given->struct_size < first_size) {
-    throw UsageError(
-        fmt::format("args->struct_size is {}, less than {}: set it to sizeof({})", given->struct_size, first_size, type));
-  }
-  return widened(*given);
 }
 
 /// What the arguments of every operation say. `w` has the shape of the weights; `first` is the tensor whose dtype and device the
@@ -251,20 +152,10 @@ Call convert(const moe_tune_forward_args* given) {
   args.x_row_stride = x.stride(0);
   args.y_row_stride = y.stride(0);
   if (p.fuse_mul_post || p.fuse_mul_pre) {
-    const bool flat = a.topk_weights != nullptr && a.topk_weights->ndim == 1;
-    const Tensor weights("topk_weights", a.topk_weights, flat ? 1 : 2);
-    if (flat) {
-      weights.require_shape({M});
-    } else {
-      weights.require_shape({tokens, p.top_k});
-      if (weights.stride(0) != 0 && weights.stride(0) != p.top_k) throw UsageError("topk_weights is not contiguous");
-    }
+    const Tensor weights = weights_by_slot("topk_weights", a.topk_weights, M, p.top_k);
     weights.require_device(call.device);
     args.topk_weights = weights.data();
-    args.topk_weights_type = weights.is(kDLFloat, 32) ? WeightType::float32 : WeightType::storage;
-    if (args.topk_weights_type == WeightType::storage && weights.storage_type() != p.dtype) {
-      throw UsageError("topk_weights is neither float32 nor of x's dtype");
-    }
+    args.topk_weights_type = weights.weight_type(p.dtype, "x");
   }
   if (p.keep_pre_activation) {
     const Tensor kept("pre_activation", a.pre_activation, 2);
@@ -384,6 +275,6 @@ int moe_tune_device_status(int device, uint32_t* bits, int clear) {
   });
 }
 
-const char* moe_tune_last_error(void) { return last_error.c_str(); }
+const char* moe_tune_last_error(void) { return last_error().c_str(); }
 
 const char* moe_tune_version(void) { return MOE_TUNE_VERSION; }

@@ -17,6 +17,7 @@
 #include "runtime/jit/driver.hpp"
 #include "runtime/jit/nvrtc.hpp"
 #include "runtime/launch/gemm_kernel.hpp"
+#include "runtime/ops/argument_checks.hpp"
 #include "runtime/ops/library_state.hpp"
 #include "tuning_db/lookup.hpp"
 
@@ -24,32 +25,7 @@ namespace moe_tune {
 
 namespace {
 
-constexpr std::int64_t alignment = 16;
-/// Kernels tell missing rows of x by addresses below this; the driver gives out none there.
-constexpr std::uintptr_t lowest_address = std::uintptr_t{1} << 32;
-
-void require_pointer(std::string_view name, const void* pointer, std::int64_t aligned_to, bool needed, std::string_view when) {
-  if (needed && pointer == nullptr) throw UsageError(fmt::format("grouped GEMM: {} is null{}", name, when));
-  if (reinterpret_cast<std::uintptr_t>(pointer) % static_cast<std::uintptr_t>(aligned_to) != 0) {
-    throw UsageError(fmt::format("grouped GEMM: {} is not {}-byte aligned", name, aligned_to));
-  }
-  if (needed && reinterpret_cast<std::uintptr_t>(pointer) < lowest_address) {
-    throw UsageError(fmt::format("grouped GEMM: {} = {} is no address of device memory", name, pointer));
-  }
-}
-
-/// The distance between rows in bytes; `stride` 0 means `length`.
-int row_bytes(std::string_view name, std::int64_t stride, std::int64_t length, int element) {
-  if (stride == 0) stride = length;
-  if (stride < length)
-    throw UsageError(fmt::format("grouped GEMM: {} row stride {} is less than the row's {} elements", name, stride, length));
-  const std::int64_t bytes = checked_mul(stride, element, "row stride in bytes");
-  if (bytes % alignment != 0) {
-    throw UsageError(
-        fmt::format("grouped GEMM: {} row stride {} is not a multiple of {} elements", name, stride, alignment / element));
-  }
-  return narrow<int>(bytes, fmt::format("grouped GEMM: {} row stride in bytes", name));
-}
+constexpr ArgumentChecks checks("grouped GEMM");
 
 }  // namespace
 
@@ -144,17 +120,17 @@ struct GroupedGemm::State {
     const void* w = p.op == Op::dW ? a.dw : a.w;
     const void* y = p.op == Op::forward ? a.y : a.dy;
     const auto index_bytes = [](IndexType type) { return type == IndexType::int64 ? 8 : 4; };
-    require_pointer(p.op == Op::dX ? "dx" : "x", x, alignment, any, "");
-    require_pointer(p.op == Op::dW ? "dw" : "w", w, alignment, writes, "");
-    require_pointer(p.op == Op::forward ? "y" : "dy", y, alignment, any, "");
-    require_pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), writes, "");
-    require_pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
-                    ", and the problem permutes rows");
-    require_pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
-                    any && (p.fuse_mul_post || p.fuse_mul_pre), ", and the problem scales rows");
-    require_pointer("pre_activation", a.pre_activation, alignment, any && p.keep_pre_activation,
-                    ", and the problem has keep_pre_activation");
-    require_pointer("workspace", a.workspace, alignment, false, "");
+    checks.pointer(p.op == Op::dX ? "dx" : "x", x, tensor_alignment, any);
+    checks.pointer(p.op == Op::dW ? "dw" : "w", w, tensor_alignment, writes);
+    checks.pointer(p.op == Op::forward ? "y" : "dy", y, tensor_alignment, any);
+    checks.pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), writes);
+    checks.pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
+                   ", and the problem permutes rows");
+    checks.pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
+                   any && (p.fuse_mul_post || p.fuse_mul_pre), ", and the problem scales rows");
+    checks.pointer("pre_activation", a.pre_activation, tensor_alignment, any && p.keep_pre_activation,
+                   ", and the problem has keep_pre_activation");
+    checks.pointer("workspace", a.workspace, tensor_alignment, false);
 
     const int element = element_bytes(p.dtype);
     abi::GroupedGemmArgs args{};
@@ -166,21 +142,21 @@ struct GroupedGemm::State {
     args.gather_indices = a.gather_indices;
     args.topk_weights = a.topk_weights;
     args.status = device.status_address();
-    args.x_row_bytes = row_bytes("x", a.x_row_stride, p.K, element);
-    args.w_row_bytes = row_bytes("w", a.w_row_stride, p.K, element);
-    args.y_row_bytes = row_bytes("y", a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
+    args.x_row_bytes = checks.row_bytes("x", a.x_row_stride, p.K, element);
+    args.w_row_bytes = checks.row_bytes("w", a.w_row_stride, p.K, element);
+    args.y_row_bytes = checks.row_bytes("y", a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
     if (p.op == Op::dX) std::swap(args.x_row_bytes, args.y_row_bytes);
     if (p.keep_pre_activation) {
       args.pre_activation = a.pre_activation;
-      args.pre_activation_row_bytes = row_bytes("pre_activation", a.pre_activation_row_stride, p.N, element);
+      args.pre_activation_row_bytes = checks.row_bytes("pre_activation", a.pre_activation_row_stride, p.N, element);
     }
     const std::int64_t matrix = checked_mul(args.w_row_bytes, p.N, "bytes of one expert's weight");
     args.w_expert_bytes =
         a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, element, "grouped GEMM: w expert stride");
-    if (args.w_expert_bytes % alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * element)) {
+    if (args.w_expert_bytes % tensor_alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * element)) {
       throw UsageError(
           fmt::format("grouped GEMM: w expert stride {} is less than one expert's matrix or not a multiple of {} elements",
-                      a.w_expert_stride, alignment / element));
+                      a.w_expert_stride, tensor_alignment / element));
     }
     args.M = M;
     args.m_sizes_64 = a.m_sizes_type == IndexType::int64;
@@ -207,19 +183,6 @@ struct GroupedGemm::State {
     if (resources.workspace == nullptr) resources.workspace = pooled.get();
     kernel.launch(args, resources, stream, a.max_sms);
   }
-
-  /// The debug mode: waits, and turns what the kernel reported into an exception.
-  void check_status(CUstream stream) const {
-    CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
-    driver().cuStreamIsCapturing(stream, &capture);
-    if (capture != CU_STREAM_CAPTURE_STATUS_NONE) return;
-    driver().cuStreamSynchronize(stream);
-    const DeviceStatus status = decode_status(device.read_status(true));
-    if (status.bad_gather_index)
-      throw UsageError(fmt::format("{}: gather_indices holds values outside [0, M)", describe(problem)));
-    if (status.bad_m_sizes)
-      throw UsageError(fmt::format("{}: m_sizes holds negative values or sums to more than M", describe(problem)));
-  }
 };
 
 GroupedGemm::GroupedGemm(Library& library, const Problem& problem, int device, const std::optional<KernelConfig>& config) {
@@ -236,12 +199,12 @@ void GroupedGemm::run(const GroupedGemmArgs& args, CUstream stream) {
   const WeightLayout layout = state_->layout(checked.w_row_bytes);
   const CurrentContext current(state_->device.context());
   state_->launch(state_->kernel(args.tokens, layout), checked, args, stream);
-  if (state_->library.options.check_each_call) state_->check_status(stream);
+  if (state_->library.options.check_each_call) state_->device.check_status(stream, describe(state_->problem));
 }
 
 void GroupedGemm::prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride) {
   const Problem& p = state_->problem;
-  const WeightLayout layout = state_->layout(row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
+  const WeightLayout layout = state_->layout(checks.row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
   const CurrentContext current(state_->device.context());
   std::size_t most_workspace = 0;
   for (const std::int64_t count : tokens) {

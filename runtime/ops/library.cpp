@@ -64,6 +64,16 @@ unsigned DeviceState::read_status(bool clear) {
   return clear ? status.exchange(0) : status.load();
 }
 
+void DeviceState::check_status(CUstream stream, const std::string& operation) {
+  CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
+  driver().cuStreamIsCapturing(stream, &capture);
+  if (capture != CU_STREAM_CAPTURE_STATUS_NONE) return;
+  driver().cuStreamSynchronize(stream);
+  const DeviceStatus status = decode_status(read_status(true));
+  if (status.bad_gather_index) throw UsageError(fmt::format("{}: gather_indices holds values outside [0, M)", operation));
+  if (status.bad_m_sizes) throw UsageError(fmt::format("{}: m_sizes holds negative values or sums to more than M", operation));
+}
+
 DeviceState& Library::State::device(int ordinal) {
   const std::lock_guard lock(mutex_);
   const int count = device_count();

@@ -32,6 +32,8 @@ class DeviceState {
   /// The device address of the status word, which lies in host memory: reading it needs no synchronisation.
   unsigned* status_address() const { return status_device_; }
   unsigned read_status(bool clear);
+  /// The debug mode: waits, unless the stream is captured, and turns what kernels reported into a UsageError about `operation`.
+  void check_status(CUstream stream, const std::string& operation);
 
   QueueCounters& queue_counters() { return *queue_counters_; }
   const WorkspacePool& workspaces() const { return *workspaces_; }
