@@ -56,6 +56,10 @@ double row_tolerance(DType dtype) {
 
 double rounding_of_subnormals(DType dtype) { return dtype == DType::bf16 ? 0x1p-134 : 0x1p-25; }
 
+double row_error(const std::uint16_t* y, std::span<const float> reference, DType dtype) {
+  return judge_row(y, reference, dtype).row;
+}
+
 Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,
                         double row_tolerance) {
   Comparison result;

@@ -11,8 +11,8 @@
 namespace moe_tune {
 
 /// What the comparison of an output with the float32 reference found. Errors are relative to the row: for row r,
-/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square, all beyond rounding_of_subnormals(). NaN or an unwritten element fails, and
-/// so does a row that the problem does not define but that was written: its error is infinite.
+/// |y - ref|_2 / |ref|_2, and the largest element error over the row's root mean square, all beyond rounding_of_subnormals(). NaN
+/// or an unwritten element fails, and so does a row that the problem does not define but that was written: its error is infinite.
 struct Comparison {
   double max_row_error = 0;          ///< worst |y - ref|_2 / |ref|_2 of a row; infinity for NaN
   double max_element_error = 0;      ///< worst |y - ref| / rms(ref row); infinity for NaN
@@ -30,9 +30,12 @@ Comparison worst_of(Comparison a, const Comparison& b);
 /// last place, so neither is the row, plus what the order of float32 additions may change.
 double row_tolerance(DType dtype);
 
-/// Half of the smallest number of `dtype`, by which rounding may move a value however small it is (rows of a dW whose dY is tiny).
-/// Errors of elements count from there on.
+/// Half of the smallest number of `dtype`, by which rounding may move a value however small it is (rows of a dW whose dY is
+/// tiny). Errors of elements count from there on.
 double rounding_of_subnormals(DType dtype);
+
+/// |y - ref|_2 / |ref|_2 of one row, beyond rounding_of_subnormals(); infinity for NaN and for anything but zeros against zeros.
+double row_error(const std::uint16_t* y, std::span<const float> reference, DType dtype);
 
 /// The comparison on host memory; kernels/compare_rows.cuh makes it on a GPU. `args` with host pointers, y included; `reference`
 /// is (M, columns of y), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or

@@ -1,6 +1,7 @@
 #include "runtime/reference/routed_rows.hpp"
 
 #include "generator/rows_gemm.hpp"
+#include "runtime/reference/integer_at.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,10 +9,6 @@
 namespace moe_tune {
 
 namespace {
-
-std::int64_t integer_at(const void* values, bool is_64, std::int64_t i) {
-  return is_64 ? static_cast<const std::int64_t*>(values)[i] : static_cast<const std::int32_t*>(values)[i];
-}
 
 RoutedRow resolve_row(const Problem& problem, const abi::GroupedGemmArgs& args, int expert, int row, unsigned& status) {
   const GatheredRows gathered = gathered_rows(problem);

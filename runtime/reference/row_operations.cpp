@@ -1,0 +1,110 @@
+#include "runtime/reference/row_operations.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/reference/half.hpp"
+#include "runtime/reference/integer_at.hpp"
+#include "runtime/reference/unpack_row.hpp"
+
+namespace moe_tune {
+
+namespace {
+
+/// Rows of all experts; sizes are cut so that they stay inside [0, M).
+int count_rows(const abi::GroupedGemmArgs& args, int E, unsigned& status) {
+  if (args.m_sizes == nullptr) return args.M;
+  std::int64_t rows = 0;
+  for (int expert = 0; expert < E; ++expert) {
+    const std::int64_t size = integer_at(args.m_sizes, args.m_sizes_64, expert);
+    const std::int64_t left = args.M - rows;
+    if (size < 0 || size > left) status |= abi::status_bad_m_sizes;
+    rows += std::clamp<std::int64_t>(size, 0, left);
+  }
+  return static_cast<int>(rows);
+}
+
+/// The slot at a sorted row; -1 for a bad index.
+int slot_at(const abi::GroupedGemmArgs& args, int row, unsigned& status) {
+  if (args.gather_indices == nullptr) return row;
+  const std::int64_t slot = integer_at(args.gather_indices, args.gather_indices_64, row);
+  if (slot >= 0 && slot < args.M) return static_cast<int>(slot);
+  status |= abi::status_bad_gather_index;
+  return -1;
+}
+
+double weight_at(DType dtype, const abi::GroupedGemmArgs& args, std::int64_t slot) {
+  if (args.topk_weights == nullptr) return 1;
+  if (args.topk_weights_f32) return static_cast<const float*>(args.topk_weights)[slot];
+  return to_float(static_cast<const std::uint16_t*>(args.topk_weights)[slot], dtype);
+}
+
+}  // namespace
+
+unsigned reference_permute_rows(const abi::PermuteRowsArgs& args, std::span<std::uint16_t> rows) {
+  unsigned status = 0;
+  const int count = count_rows(args.gemm, args.E, status);
+  for (int row = 0; row < count; ++row) {
+    std::uint16_t* target = rows.data() + std::int64_t{row} * args.columns;
+    const int slot = slot_at(args.gemm, row, status);
+    std::fill_n(target, args.columns, std::uint16_t{0});
+    if (slot < 0) continue;
+    const char* source = static_cast<const char*>(args.gemm.x) + std::int64_t{slot / args.slots_per_row} * args.gemm.x_row_bytes;
+    std::copy_n(reinterpret_cast<const std::uint16_t*>(source), args.columns, target);
+  }
+  return status;
+}
+
+std::vector<float> reference_combine_rows(DType dtype, const abi::CombineRowsArgs& args) {
+  std::vector<float> out;
+  for (std::int64_t token = 0; token < args.tokens; ++token) {
+    std::vector<double> sums(static_cast<std::size_t>(args.columns));
+    for (std::int64_t slot = token * args.top_k; slot < (token + 1) * args.top_k; ++slot) {
+      const double weight = weight_at(dtype, args.gemm, slot);
+      const auto row = unpack_row<double>(args.gemm.x, slot, args.gemm.x_row_bytes, args.columns, dtype);
+      for (std::size_t column = 0; column < sums.size(); ++column) sums[column] += weight * row[column];
+    }
+    for (const double sum : sums) out.push_back(static_cast<float>(sum));
+  }
+  return out;
+}
+
+SwigluGradientReference reference_swiglu_gradient(DType dtype, const abi::SwigluGradientArgs& args) {
+  const auto M = static_cast<std::size_t>(args.gemm.M);
+  const auto columns = static_cast<std::size_t>(args.columns);
+  SwigluGradientReference result;
+  result.d_pre_activation.resize(M * columns * 2);
+  result.activation.resize(M * columns);
+  result.defined_rows.resize(M);
+  result.d_topk_weights.resize(M);
+  result.summed_size.resize(M);
+  result.defined_slots.resize(M);
+  const int count = count_rows(args.gemm, args.E, result.status);
+  for (int row = 0; row < count; ++row) {
+    const int slot = slot_at(args.gemm, row, result.status);
+    const auto r = static_cast<std::size_t>(row);
+    result.defined_rows[r] = true;
+    if (slot < 0) continue;
+    const double weight = weight_at(dtype, args.gemm, slot);
+    const auto g = unpack_row<double>(args.gemm.x, row, args.gemm.x_row_bytes, args.columns, dtype);
+    const auto pre =
+        unpack_row<double>(args.gemm.pre_activation, row, args.gemm.pre_activation_row_bytes, args.columns * 2, dtype);
+    const auto s = static_cast<std::size_t>(slot);
+    result.defined_slots[s] = true;
+    for (std::size_t i = 0; i < columns; ++i) {
+      const double gate = pre[i];
+      const double up = pre[columns + i];
+      const double sigmoid = 1 / (1 + std::exp(-gate));
+      const double activation = gate * sigmoid * up;
+      result.d_pre_activation[r * columns * 2 + i] =
+          static_cast<float>(weight * g[i] * up * sigmoid * (1 + gate * (1 - sigmoid)));
+      result.d_pre_activation[r * columns * 2 + columns + i] = static_cast<float>(weight * g[i] * gate * sigmoid);
+      result.activation[r * columns + i] = static_cast<float>(weight * activation);
+      result.d_topk_weights[s] += g[i] * activation;
+      result.summed_size[s] += std::abs(g[i] * activation);
+    }
+  }
+  return result;
+}
+
+}  // namespace moe_tune

@@ -1,0 +1,43 @@
+// The arguments of the row operations (kernels/row_operations.cuh), shared with host code.
+// archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
+#pragma once
+
+#include "abi/grouped_gemm.cuh"
+
+namespace moe_tune::abi {
+
+// Launch shapes that the kernels are compiled for; grids are at most as many blocks as all SMs hold.
+inline constexpr int row_operation_threads = 256;
+inline constexpr int permute_blocks_per_sm = 2;
+inline constexpr int combine_blocks_per_sm = 4;
+inline constexpr int swiglu_blocks_per_sm = 4;
+
+/// Of `gemm` count x, y (M, columns), M, status, gather_indices and m_sizes, which null counts as one expert with M rows.
+struct PermuteRowsArgs {
+  GroupedGemmArgs gemm;
+  int E;
+  int columns;
+  int slots_per_row;
+};
+
+/// Of `gemm` count x (tokens * top_k, columns), y (tokens, columns) and topk_weights, which null counts as ones.
+struct CombineRowsArgs {
+  GroupedGemmArgs gemm;
+  int tokens;
+  int top_k;
+  int columns;
+};
+
+/// Of `gemm` count x (d_activation), y (d_pre_activation), pre_activation, M, status, m_sizes as above, gather_indices, which
+/// null counts as 0, 1, ..., and topk_weights, which null counts as ones.
+struct SwigluGradientArgs {
+  GroupedGemmArgs gemm;
+  void* activation;      // (M, columns), or null
+  void* d_topk_weights;  // (M) by slot, or null
+  int activation_row_bytes;
+  int d_topk_weights_f32;  // float32, else the storage dtype
+  int E;
+  int columns;  // of d_activation; half of pre_activation's
+};
+
+}  // namespace moe_tune::abi
