@@ -94,6 +94,7 @@ class MOE_TUNE_API Library {
 
  private:
   friend class GroupedGemm;
+  friend class RowOperations;
   struct State;
   std::unique_ptr<State> state_;
 };

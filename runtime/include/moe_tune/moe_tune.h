@@ -64,8 +64,8 @@ typedef struct {
   int32_t max_sms;                       /* use at most this many SMs, one block on each, but never less than a cluster; 0: all */
   const moe_tune_config_forward* config; /* NULL: the library chooses */
   const DLTensor* pre_activation;        /* (M, N), same dtype; written, with the products; NULL: not kept. Needs fuse_swiglu */
-  const DLTensor* workspace; /* 1-D, any dtype, moe_tune_workspace_bytes_forward() bytes; NULL: the library's own */
-  int32_t fuse_mul_pre;      /* the products of a row are scaled by topk_weights[slot], before SwiGLU; needs permute_x */
+  const DLTensor* workspace;             /* 1-D, any dtype, moe_tune_workspace_bytes_forward() bytes; NULL: the library's own */
+  int32_t fuse_mul_pre; /* the products of a row are scaled by topk_weights[slot], before SwiGLU; needs permute_x */
   int32_t fuse_swiglu;
 } moe_tune_forward_args;
 
@@ -115,6 +115,61 @@ MOE_TUNE_C_API int moe_tune_workspace_bytes_backward_dX(const moe_tune_backward_
 MOE_TUNE_C_API int moe_tune_workspace_bytes_backward_dW(const moe_tune_backward_args* args, int64_t tokens, size_t* bytes);
 MOE_TUNE_C_API int moe_tune_explain_backward_dX(const moe_tune_backward_args* args, int64_t tokens, char* text, size_t size);
 MOE_TUNE_C_API int moe_tune_explain_backward_dW(const moe_tune_backward_args* args, int64_t tokens, char* text, size_t size);
+
+/* What moves or transforms rows around the grouped GEMMs. Each call enqueues one kernel on `stream` of its tensors' device,
+ * without synchronising; it can be captured into a CUDA graph once moe_tune_prepare_row_operations() has been called for the
+ * device. Tensors of rows are bfloat16 or float16, all of one dtype, with a number of columns and row strides that are multiples
+ * of 8, 16-byte aligned. Arithmetic is float32 and rounds once; reruns give the same bits. A slot is token * top_k + choice, M =
+ * T * top_k. */
+
+/* rows[r, :] = x[gather_indices[r] / slots_per_row, :] for r < sum(m_sizes): rows in expert order, made once for several GEMMs.
+ * Zeros for an index outside [0, M), which is reported as MOE_TUNE_STATUS_BAD_GATHER_INDEX; rows past the sum are not touched. */
+typedef struct {
+  uint32_t struct_size;           /* sizeof(moe_tune_permute_rows_args) */
+  int32_t slots_per_row;          /* top_k: x is in token order; 1: in slot order */
+  const DLTensor* x;              /* (M / slots_per_row, C) */
+  const DLTensor* rows;           /* (M, C); written */
+  const DLTensor* gather_indices; /* (M), int32 or int64 */
+  const DLTensor* m_sizes;        /* (E), int32 or int64; NULL: all M rows */
+} moe_tune_permute_rows_args;
+
+/* out[t, :] = the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[t, c] * rows[t * top_k + c, :]: the combine
+ * of a block's forward, or the sum over the rows of a token of dX. Every row is read: one that no expert has must hold zeros. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(moe_tune_combine_rows_args) */
+  int32_t top_k;
+  const DLTensor* rows;         /* (M, C) in slot order */
+  const DLTensor* out;          /* (T, C); written */
+  const DLTensor* topk_weights; /* (M) or (T, top_k), contiguous, float32 or rows' dtype; NULL: a plain sum */
+} moe_tune_combine_rows_args;
+
+/* From the gradient g of the second GEMM's input back through a = silu(gate) * up and the weighted combine. For the rows
+ * r < sum(m_sizes), s = gather_indices[r] (r without), w = topk_weights[s] (1 without):
+ *   d_pre_activation[r, :I] = w * g * up * silu'(gate)
+ *   d_pre_activation[r, I:] = w * g * silu(gate)
+ *   activation[r, :]        = w * a                           the input of dW of the second GEMM when its dY is not scaled
+ *   d_topk_weights[s]       = the sum over the columns of g * a
+ * g being the dX of the second GEMM whose dY is not scaled by w. A row whose slot is outside [0, M) is zeros, and is reported;
+ * rows past the sum and d_topk_weights of slots without a row are not touched. d_pre_activation may be pre_activation, and
+ * activation d_activation, with the same row stride. */
+typedef struct {
+  uint32_t struct_size;             /* sizeof(moe_tune_swiglu_gradient_args) */
+  int32_t top_k;                    /* 0 counts as 1 */
+  const DLTensor* d_activation;     /* (M, I): g */
+  const DLTensor* pre_activation;   /* (M, 2 I): gate, up */
+  const DLTensor* d_pre_activation; /* (M, 2 I); written */
+  const DLTensor* activation;       /* (M, I); written; NULL: not wanted */
+  const DLTensor* topk_weights;     /* (M) or (T, top_k), contiguous, float32 or d_activation's dtype; NULL: 1 */
+  const DLTensor* d_topk_weights;   /* the same; written; NULL: not wanted */
+  const DLTensor* gather_indices;   /* (M), int32 or int64; NULL: rows are in slot order */
+  const DLTensor* m_sizes;          /* (E), int32 or int64; NULL: all M rows */
+} moe_tune_swiglu_gradient_args;
+
+MOE_TUNE_C_API int moe_tune_permute_rows(const moe_tune_permute_rows_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_combine_rows(const moe_tune_combine_rows_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_swiglu_gradient(const moe_tune_swiglu_gradient_args* args, void* stream);
+/* Compiles and loads their kernels. */
+MOE_TUNE_C_API int moe_tune_prepare_row_operations(int device);
 
 /* Bad device data that kernels met on a device (MOE_TUNE_STATUS_*), without waiting; `clear` non-zero resets it. */
 MOE_TUNE_C_API int moe_tune_device_status(int device, uint32_t* bits, int clear);
