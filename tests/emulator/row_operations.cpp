@@ -1,12 +1,11 @@
 // The row operations on the emulated device: ragged rows, padded strides, bad data, every optional argument.
 #include <catch2/catch.hpp>
 
-#include <limits>
+#include <cmath>
 
 #include "generator/templates.hpp"
 #include "runtime/emulator/launch.hpp"
-#include "tests/support/ragged_cases.hpp"
-#include "tests/support/row_operation_cases.hpp"
+#include "tests/support/row_operation_matrix.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
@@ -48,57 +47,23 @@ class EmulatedRowDevice : public RowDevice {
   emulator::GlobalMemory memory_;
 };
 
-/// `columns`: those that the operation reads.
-Problem problem_of(int columns, DType dtype, int top_k = 2) {
-  return {.dtype = dtype, .E = 12, .N = 8, .K = columns, .top_k = top_k};
-}
-
-std::vector<CaseSpec> cases_of(const Problem& problem) {
-  std::vector<CaseSpec> cases = ragged_cases(problem, 16);
-  const std::vector<CaseSpec> bad = bad_cases(problem);
-  cases.insert(cases.end(), bad.begin(), bad.end());
-  return cases;
-}
-
-/// Runs a case on a device of its own; what is wrong, or nothing.
-template <class Case, class... Options>
-std::string run_case(std::uint64_t seed, const CaseSpec& spec, const Options&... options) {
-  EmulatedRowDevice device(seed);
-  return Case(device, spec, options...).run();
+/// Checks cases, each on a device of its own and under another schedule.
+template <class Case>
+auto check() {
+  return [seed = std::uint64_t{0}](const CaseSpec& spec, const auto&... options) mutable {
+    EmulatedRowDevice device(seed++);
+    CHECK(Case(device, spec, options...).run() == "");
+  };
 }
 
 }  // namespace
 
-TEST_CASE("emulator: permute_rows") {
-  // A chunk; a warp's chunks and one more; a piece but one chunk, a piece, one more and two.
-  for (const int columns : {8, 264, 2040, 2048, 2056, 4104}) {
-    std::uint64_t seed = 0;
-    for (const CaseSpec& spec : cases_of(problem_of(columns, DType::bf16, columns == 264 ? 3 : 2))) {
-      for (const bool token_order : {true, false}) {
-        CHECK(run_case<PermuteRowsCase>(seed, spec, token_order) == "");
-        ++seed;
-      }
-      CHECK(run_case<PermuteRowsCase>(seed, spec, true, true) == "");
-    }
-  }
-}
-
-TEST_CASE("emulator: combine_rows") {
-  std::uint64_t seed = 0;
-  for (const DType dtype : {DType::bf16, DType::fp16}) {
-    for (const int top_k : {1, 2, 3, 8, 11}) {
-      for (const int columns : {8, 256, 520}) {
-        for (const CaseSpec& spec : ragged_cases(problem_of(columns, dtype, top_k), 4)) {
-          CHECK(run_case<CombineRowsCase>(seed, spec, seed % 3 != 0) == "");
-          ++seed;
-        }
-      }
-    }
-  }
-}
+TEST_CASE("emulator: permute_rows") { for_each_permutation(check<PermuteRowsCase>()); }
+TEST_CASE("emulator: combine_rows") { for_each_combination(check<CombineRowsCase>()); }
+TEST_CASE("emulator: swiglu_gradient") { for_each_gradient(check<SwigluGradientCase>()); }
 
 TEST_CASE("emulator: combine_rows keeps a NaN in its element") {
-  const CaseSpec spec = routed_case(problem_of(264, DType::bf16, 3), 7, {});
+  const CaseSpec spec = routed_case(row_problem(264, DType::bf16, 3), 7, {});
   EmulatedRowDevice device(1);
   CombineRowsCase rows(device, spec, true);
   rows.spoil(3 * 4 + 2, 259);
@@ -108,42 +73,11 @@ TEST_CASE("emulator: combine_rows keeps a NaN in its element") {
   }
 }
 
-TEST_CASE("emulator: swiglu_gradient") {
-  for (const DType dtype : {DType::bf16, DType::fp16}) {
-    for (const int columns : {8, 264, 776}) {
-      std::uint64_t seed = 0;
-      for (const CaseSpec& spec : cases_of(problem_of(columns, dtype))) {
-        CHECK(run_case<SwigluGradientCase>(seed, spec, SwigluOptions{.d_topk_weights_f32 = seed % 2 == 0}) == "");
-        CHECK(run_case<SwigluGradientCase>(seed, spec, SwigluOptions{.in_place = true}) == "");
-        ++seed;
-      }
-    }
-  }
-}
-
-TEST_CASE("emulator: swiglu_gradient without what is optional") {
-  std::uint64_t seed = 0;
-  for (const CaseSpec& spec : cases_of(problem_of(136, DType::bf16))) {
-    for (bool SwigluOptions::*part : {&SwigluOptions::gathered, &SwigluOptions::all_rows, &SwigluOptions::weighted,
-                                      &SwigluOptions::activation, &SwigluOptions::d_topk_weights}) {
-      SwigluOptions options;
-      options.*part = !(options.*part);
-      CHECK(run_case<SwigluGradientCase>(seed, spec, options) == "");
-      ++seed;
-    }
-  }
-  const SwigluOptions nothing{
-      .gathered = false, .all_rows = true, .weighted = false, .activation = false, .d_topk_weights = false};
-  for (const CaseSpec& spec : ragged_cases(problem_of(136, DType::fp16), 16))
-    CHECK(run_case<SwigluGradientCase>(seed, spec, nothing) == "");
-}
-
 TEST_CASE("emulator: swiglu_gradient of gates whose exponential overflows or vanishes") {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
     EmulatedRowDevice device(3);
-    SwigluGradientCase rows(device, routed_case(problem_of(72, dtype), 9, {}), {});
-    int row = 0;
-    for (const float gate : {1e4f, -1e4f, 85.0f, -85.0f, 0.0f, -0.0f, 12.0f, -12.0f, -1.2784645f}) rows.set_gates(row++, gate);
+    SwigluGradientCase rows(device, routed_case(row_problem(72, dtype), 9, {}), {});
+    set_extreme_gates(rows);
     for (const float value : rows.reference().d_pre_activation) REQUIRE(std::isfinite(value));
     CHECK(rows.run() == "");
   }
@@ -151,7 +85,7 @@ TEST_CASE("emulator: swiglu_gradient of gates whose exponential overflows or van
 
 TEST_CASE("emulator: swiglu_gradient keeps a NaN in its row") {
   EmulatedRowDevice device(2);
-  SwigluGradientCase rows(device, routed_case(problem_of(264, DType::bf16), 9, {}),
+  SwigluGradientCase rows(device, routed_case(row_problem(264, DType::bf16), 9, {}),
                           {.activation = false, .d_topk_weights = false});
   CHECK(rows.run() == "");
   rows.spoil(17, 263);
@@ -159,7 +93,7 @@ TEST_CASE("emulator: swiglu_gradient keeps a NaN in its row") {
 }
 
 TEST_CASE("emulator: reruns of the row operations give the same bits under every schedule") {
-  const CaseSpec spec = routed_case(problem_of(776, DType::bf16), 21, {});
+  const CaseSpec spec = routed_case(row_problem(776, DType::bf16), 21, {});
   std::vector<std::vector<std::vector<std::byte>>> results;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
     EmulatedRowDevice device(seed);

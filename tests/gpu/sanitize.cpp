@@ -4,11 +4,14 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <vector>
 
 #include "generator/constraints.hpp"
 #include "tests/gpu/support/gemm_case.hpp"
+#include "tests/gpu/support/row_device.hpp"
 #include "tests/gpu/support/weights_case.hpp"
+#include "tests/support/row_operation_matrix.hpp"
 #include "tests/support/sm90_configs.hpp"
 
 using namespace moe_tune;
@@ -86,6 +89,26 @@ bool runs_right(const CaseSpec& spec, const GemmKernel& kernel) {
   return good;
 }
 
+/// How many of the row operations go wrong; `tried` counts them.
+int failing_row_operations(int& tried) {
+  int failed = 0;
+  const auto count = [&](auto&& rows) {
+    const std::string complaint = rows.run();
+    if (!complaint.empty()) fmt::print("wrong: {}\n", complaint);
+    failed += !complaint.empty();
+    ++tried;
+  };
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    for (const CaseSpec& spec : row_cases(row_problem(2312, dtype, 3))) {
+      GpuRowDevice device;
+      count(PermuteRowsCase(device, spec, true));
+      count(CombineRowsCase(device, spec, true));
+      for (const bool in_place : {false, true}) count(SwigluGradientCase(device, spec, SwigluOptions{.in_place = in_place}));
+    }
+  }
+  return failed;
+}
+
 int run() {
   int failed = 0;
   int tried = 0;
@@ -104,6 +127,7 @@ int run() {
       }
     }
   }
+  failed += failing_row_operations(tried);
   const DeviceBuffer buffer(1 << 20);
   Gpu::get().utilities().fill_random(buffer.address(), 1 << 19, DType::bf16, 1.0f, 1, nullptr);
   Gpu::get().utilities().stream_read(buffer.address(), 1 << 20, nullptr);

@@ -106,13 +106,21 @@ class RowCase {
   }
   virtual ~RowCase() = default;
 
-  /// Launches on outputs as they were at first; what is wrong with them afterwards, or nothing.
+  /// Launches on memory as it was at first; what is wrong with it afterwards, or nothing.
   std::string run() {
-    for (GuardedBuffer& buffer : buffers_) buffer.restore();
+    restore();
     device_.launch(dtype(), device_args_);
-    const unsigned status = *GuardedBuffer::at<unsigned>(status_->download(), 0);
+    return check();
+  }
+  void restore() {
+    for (GuardedBuffer& buffer : buffers_) buffer.restore();
+  }
+  /// The same after a launch by someone else.
+  std::string check() const {
     const std::string complaint = judge();
     if (!complaint.empty()) return fmt::format("{}: {}", spec_.describe(), complaint);
+    const std::vector<std::byte> now = status_->download();
+    const unsigned status = *GuardedBuffer::at<unsigned>(now, 0);
     if (status == expected_status()) return "";
     return fmt::format("{}: status {}, where {} was expected", spec_.describe(), status, expected_status());
   }
@@ -392,7 +400,7 @@ class SwigluGradientCase : public RowCase<abi::SwigluGradientArgs> {
       if (!reference_.defined_slots[slot]) continue;
       const double expected = reference_.d_topk_weights[slot];
       const double error = std::abs(value_of(*GuardedBuffer::at<T>(now, slot)) - expected);
-      const double bound = rounding * std::abs(expected) + 2e-6 * reference_.summed_size[slot] + rounding_of_subnormals(dtype());
+      const double bound = rounding * std::abs(expected) + 1e-5 * reference_.summed_size[slot] + rounding_of_subnormals(dtype());
       if (!(error <= bound)) return fmt::format("d_topk_weights: slot {} is off by {}", slot, error);
     }
     const bool untouched = d_weights_->untouched<T>(now, [&](std::size_t slot) { return reference_.defined_slots[slot]; });
