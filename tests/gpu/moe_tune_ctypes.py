@@ -83,6 +83,23 @@ class BackwardArgs(ctypes.Structure):
     ]
 
 
+def row_operation_args(count, *tensors):
+    """The arguments of a row operation: a number, and tensors."""
+    fields = [("struct_size", ctypes.c_uint32), (count, ctypes.c_int32)]
+    fields += [(name, ctypes.POINTER(DLTensor)) for name in tensors]
+    return type("RowOperationArgs", (ctypes.Structure,), {"_fields_": fields})
+
+
+ROW_OPERATIONS = {
+    "permute_rows": row_operation_args("slots_per_row", "x", "rows", "gather_indices", "m_sizes"),
+    "combine_rows": row_operation_args("top_k", "rows", "out", "topk_weights"),
+    "swiglu_gradient": row_operation_args(
+        "top_k",
+        *("d_activation", "pre_activation", "d_pre_activation", "activation", "topk_weights", "d_topk_weights"),
+        *("gather_indices", "m_sizes"),
+    ),
+}
+
 # By operation: what its functions' names end in, and their arguments.
 OPERATIONS = {"forward": ("forward", ForwardArgs), "dX": ("backward_dX", BackwardArgs), "dW": ("backward_dW", BackwardArgs)}
 
@@ -170,6 +187,8 @@ class Library:
             self.function("prepare", suffix).argtypes = [pointer, ctypes.POINTER(ctypes.c_int64), ctypes.c_size_t]
             self.function("explain", suffix).argtypes = [pointer, ctypes.c_int64, ctypes.c_char_p, ctypes.c_size_t]
             self.function("workspace_bytes", suffix).argtypes = [pointer, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t)]
+        for name, args in ROW_OPERATIONS.items():
+            getattr(self._library, f"moe_tune_{name}").argtypes = [ctypes.POINTER(args), ctypes.c_void_p]
         self._library.moe_tune_device_status.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint32), ctypes.c_int]
 
     def function(self, name, suffix):
@@ -215,6 +234,15 @@ class Library:
         bits = ctypes.c_uint32()
         self._check(self._library.moe_tune_device_status(device, ctypes.byref(bits), int(clear)), "moe_tune_device_status")
         return bits.value
+
+    def row_operation(self, name, count, **tensors):
+        """Enqueues one of ROW_OPERATIONS on the current stream. `count` is its number, tensors left out are NULL."""
+        args_type = ROW_OPERATIONS[name]
+        borrowed = {argument: dl_tensor(tensor) for argument, tensor in tensors.items()}
+        pointers = {argument: ctypes.pointer(tensor) for argument, tensor in borrowed.items()}
+        args = args_type(ctypes.sizeof(args_type), count, **pointers)
+        function = getattr(self._library, f"moe_tune_{name}")
+        self._check(function(ctypes.byref(args), torch.cuda.current_stream().cuda_stream), f"moe_tune_{name}")
 
     def call(self, layer, config=None):
         """The call that computes `layer` (moe_layer.Layer), with the config of that name or the library's choice."""

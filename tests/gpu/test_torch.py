@@ -191,7 +191,93 @@ def check_usage_error(library, config):
     return None
 
 
-CHECKS = (check_bad_slot, check_graph, check_reruns, check_usage_error)
+def routed_slots(model, tokens):
+    """(slots in expert order, rows of every expert) of a routing."""
+    experts = route("zipf:1.0", tokens, model.experts, model.top_k).flatten()
+    return torch.argsort(experts, stable=True), torch.bincount(experts, minlength=model.experts)
+
+
+def random_rows(*shape):
+    return torch.randn(*shape, device="cuda").bfloat16()
+
+
+def poisoned(*shape, dtype=torch.bfloat16):
+    return torch.full(shape, float("nan"), device="cuda", dtype=dtype)
+
+
+def row_error_complaint(**outputs):
+    """What is wrong with rows, (found, expected) by name: NaN fails."""
+    for name, (found, expected) in outputs.items():
+        errors = (found.double() - expected).norm(dim=-1) / expected.norm(dim=-1)
+        if not bool((errors <= row_tolerance("bf16")).all()):
+            return f"{name}: row error {errors.max().item():.3g}"
+    return None
+
+
+def check_permute_rows(library, _):
+    """Rows in expert order are torch's, from tokens and from slots."""
+    model, tokens = MODELS["odd"], 513
+    slots, m_sizes = routed_slots(model, tokens)
+    for slots_per_row, index_dtype in ((model.top_k, torch.int64), (1, torch.int32)):
+        x = random_rows(slots.numel() // slots_per_row, model.hidden)
+        rows = poisoned(slots.numel(), model.hidden)
+        indices = slots.to(index_dtype)
+        library.row_operation("permute_rows", slots_per_row, x=x, rows=rows, gather_indices=indices, m_sizes=m_sizes)
+        if not torch.equal(rows, x[slots // slots_per_row]):
+            return f"{slots_per_row=}: rows differ from torch's"
+    return None
+
+
+def check_combine_rows(library, _):
+    """Sums over the choices, weighted and plain, against float64."""
+    model, tokens = MODELS["odd"], 513
+    rows = random_rows(tokens * model.top_k, model.hidden)
+    weights = torch.rand(tokens, model.top_k, device="cuda") + 0.25
+    choices = rows.double().view(tokens, model.top_k, model.hidden)
+    for given, factors in (({"topk_weights": weights}, weights.double()), ({}, torch.ones_like(weights).double())):
+        out = poisoned(tokens, model.hidden)
+        library.row_operation("combine_rows", model.top_k, rows=rows, out=out, **given)
+        if complaint := row_error_complaint(out=(out, (choices * factors[..., None]).sum(1))):
+            return f"{'weighted' if given else 'plain'} {complaint}"
+    return None
+
+
+def check_swiglu_gradient(library, _):
+    """All outputs against torch's gradients in float64."""
+    model, tokens = MODELS["odd"], 513
+    slots, m_sizes = routed_slots(model, tokens)
+    gradient = random_rows(slots.numel(), model.intermediate)
+    pre = random_rows(slots.numel(), 2 * model.intermediate)
+    weights = torch.rand(tokens, model.top_k, device="cuda") + 0.25
+    d_pre, activation, d_weights = poisoned(*pre.shape), poisoned(*gradient.shape), poisoned(*weights.shape, dtype=torch.float32)
+    library.row_operation(
+        "swiglu_gradient",
+        model.top_k,
+        d_activation=gradient,
+        pre_activation=pre,
+        d_pre_activation=d_pre,
+        activation=activation,
+        topk_weights=weights,
+        d_topk_weights=d_weights,
+        gather_indices=slots,
+        m_sizes=m_sizes,
+    )
+    pre_64, weights_64 = pre.double().requires_grad_(), weights.double().requires_grad_()
+    gate, up = pre_64.chunk(2, dim=1)
+    scaled = torch.nn.functional.silu(gate) * up * weights_64.flatten()[slots][:, None]
+    scaled.backward(gradient.double())
+    complaint = row_error_complaint(d_pre=(d_pre, pre_64.grad), activation=(activation, scaled.detach()))
+    # A sum over the columns may cancel: it is judged by the size of its terms.
+    bound = 1e-5 * weights_64.grad.abs().max()
+    if complaint is None and not bool(((d_weights.double() - weights_64.grad).abs() <= bound).all()):
+        return "d_topk_weights differs"
+    return complaint
+
+
+CHECKS = (
+    *(check_bad_slot, check_graph, check_reruns, check_usage_error),
+    *(check_permute_rows, check_combine_rows, check_swiglu_gradient),
+)
 
 
 def parse_arguments():
