@@ -14,7 +14,8 @@ namespace moe_tune {
 
 /// Rows in expert order, made once for several GEMMs:
 ///   rows[r, :] = x[gather_indices[r] / slots_per_row, :]   for r < sum(m_sizes)
-/// zeros where gather_indices[r] is outside [0, M), which DeviceStatus reports. Rows past the sum are not touched.
+/// zeros where gather_indices[r] is outside [0, M), which DeviceStatus reports. Rows past the sum are not touched. Bad m_sizes
+/// are cut and reported, here and below.
 struct PermuteRowsArgs {
   const void* x = nullptr;               ///< (M / slots_per_row, columns)
   void* rows = nullptr;                  ///< (M, columns); overlaps nothing else
@@ -56,8 +57,8 @@ struct CombineRowsArgs {
 /// gradient of out[t] = sum_c w y. A row whose slot is outside [0, M) is zeros, and DeviceStatus reports it. Rows past the sum
 /// and d_topk_weights of slots without a row are not touched. Reruns give the same bits; slots are distinct.
 ///
-/// d_pre_activation may be pre_activation and activation may be d_activation (same address, same row stride). Otherwise outputs
-/// overlap nothing.
+/// Below a gate of about -87 sigmoid counts as 0. d_pre_activation may be pre_activation and activation may be d_activation (same
+/// address, same row stride). Otherwise outputs overlap nothing.
 struct SwigluGradientArgs {
   const void* d_activation = nullptr;    ///< (M, I): g
   const void* pre_activation = nullptr;  ///< (M, 2 I): gate, up
