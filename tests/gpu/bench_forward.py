@@ -9,18 +9,21 @@
     tuned        the library with --db, or with the user's databases; left out where they say nothing
     by hand      each --config
 
-Fusions are timed beside the GEMM alone (plain), other routings beside uniform ones, also in the same rounds. The library's
-kernels are verified first; a wrong one has no row. Needs a GPU and torch 2.9 or newer.
+Fusions are timed beside the GEMM alone (plain), other routings beside uniform ones, also in the same rounds. Op dX+dW, of down and permuted
+alone, is what a block's backward does: rows of dY are brought to expert order once (moe_tune_permute_rows), for dX and for dW; so does
+torch_perm, and dense is both products. The library's kernels are verified first; a wrong one has no row. Needs a GPU and torch 2.9 or newer.
 
     python3 tests/gpu/bench_forward.py --models qwen3-30b-a3b --tokens 64,1024,8192 --json docs/benchmarks/h200.json
 """
 
 import argparse
 import concurrent.futures
+import copy
 import dataclasses
 import datetime
 import itertools
 import json
+import math
 import random
 import re
 import shlex
@@ -53,6 +56,7 @@ FUSED_VARIANTS = {
     "mul_post": (("mul_post",),),
 }
 PEERS = ("dense", "torch", "torch_perm")
+BOTH = "dX+dW"
 
 
 def driver_version():
@@ -282,6 +286,79 @@ def dw_peers(layer):
     return calls
 
 
+class BothGradients:
+    """dX and dW of one dY in slot order, of which one dispatch makes the rows in expert order for both."""
+
+    def __init__(self, library, layer):
+        self.layer = layer
+        self._library = library
+        self._rows = torch.empty_like(layer.dy)
+        in_order = dataclasses.replace(layer.problem, permute_y=False)
+        self.parts = [layer.with_problem(dataclasses.replace(in_order, op=op)) for op in ("dX", "dW")]
+        for part in self.parts:
+            part.dy = self._rows
+        self.calls = [library.call(part) for part in self.parts]
+
+    def prepare(self):
+        self.run()
+        for call in self.calls:
+            call.prepare()
+
+    def run(self):
+        tensors = {"x": self.layer.dy, "rows": self._rows, "gather_indices": self.layer.gather_indices}
+        self._library.row_operation("permute_rows", 1, m_sizes=self.layer.m_sizes, **tensors)
+        for call in self.calls:
+            call.run()
+
+    def explain(self):
+        return " + ".join(call.explain().split(" (")[0] for call in self.calls)
+
+    def error(self):
+        """The worst row of both; infinite where something past an output was written."""
+        for part in self.parts:
+            part.poison()
+        self.run()
+        torch.cuda.synchronize()
+        if not all(part.guard_intact() for part in self.parts):
+            return math.inf
+        return max(max(part.max_error_per_expert().values(), default=0.0) for part in self.parts)
+
+    def peers(self):
+        dx, dw = (make(part) for make, part in zip((dx_peers, dw_peers), self.parts))
+        slots = self.layer.gather_indices.long()
+        w, x, offsets = self.layer.w, self.layer.x, self.layer.offsets
+
+        def torch_perm():
+            rows = self.layer.dy[slots]
+            torch._grouped_mm(rows, w, offs=offsets)
+            torch._grouped_mm(rows.t(), x, offs=offsets)
+
+        both = {name: (lambda a=dx[name], b=dw[name]: (a(), b())) for name in ("dense", "torch")}
+        return {**both, "torch_perm": torch_perm}
+
+
+def bench_both_gradients(bench, model, problem, tokens, weight):
+    """The row of op dX+dW."""
+    arguments = bench.arguments
+    layer = Layer(dataclasses.replace(problem, op="dX"), tokens, arguments.routing, weight, seed=arguments.seed)
+    both = BothGradients(bench.default, layer)
+    both.prepare()
+    measured = copy.copy(layer)
+    measured.problem = problem
+    kernel = Kernel("default", measured, "", both, both.explain(), both.error())
+    if not kernel.error <= row_tolerance(problem.dtype):
+        bench.complain(f"{kernel.describe()}: a row is wrong by {kernel.error:.3g}")
+        return []
+    calls = {**both.peers(), kernel.key: both.run}
+    limits = {"warm_up": arguments.warm_up, "most": arguments.rounds, "least": min(15, arguments.rounds)}
+    samples = measure_rounds(calls, lambda: bench.evict(EVICT_BYTES), bench.order, seconds=arguments.seconds, **limits)
+    sustained = {}
+    if arguments.sustained > 0:
+        medians = {name: statistics.median(values) for name, values in samples.items()}
+        sustained = measure_sustained(calls, medians, bench.order, arguments.sustained)
+    return [make_row(bench, kernel, model, samples, sustained, EVICT_BYTES)]
+
+
 def make_row(bench, kernel, model, samples, sustained, evicted):
     """`samples`: {name: milliseconds of every round}; `sustained`: {name: milliseconds}; both of all that shared the rounds.
     `evicted`: bytes read before every sample."""
@@ -375,7 +452,7 @@ def parse_arguments():
     parser.add_argument("--db", help="tuning database for the tuned rows; default: MOE_TUNE_DB or the user's")
     parser.add_argument("--models", default="qwen3-30b-a3b", help=f"comma-separated, of {', '.join(MODELS)}")
     parser.add_argument("--tokens", default="1,16,64,256,1024,2048,4096,8192", help="comma-separated (default: %(default)s)")
-    parser.add_argument("--ops", default="forward", help="comma-separated: forward, dX, dW (default: %(default)s)")
+    parser.add_argument("--ops", default="forward", help="comma-separated: forward, dX, dW, dX+dW (default: %(default)s)")
     parser.add_argument("--gemms", default="gate_up,down", help="comma-separated (default: %(default)s)")
     parser.add_argument("--orders", default="permuted,sorted", help="comma-separated: with the permutation fused, without one")
     parser.add_argument("--fusions", default="", help=f"comma-separated, of {', '.join(FUSED_VARIANTS)}: timed too")
@@ -416,8 +493,11 @@ def main():
             for op, tokens in itertools.product(arguments.ops.split(","), map(int, arguments.tokens.split(","))):
                 for order in arguments.orders.split(","):
                     problem = make_problem(model, gemm, arguments.dtype, permuted=order == "permuted", op=op)
+                    if op == BOTH and not problem.permute_y:
+                        continue
+                    bench_rows = bench_both_gradients if op == BOTH else bench_call
                     try:
-                        new_rows = bench_call(bench, model, problem, tokens, weight)
+                        new_rows = bench_rows(bench, model, problem, tokens, weight)
                     except MoeTuneError as error:
                         bench.complain(f"{problem.describe()} T={tokens}: {error}")
                         continue
