@@ -117,12 +117,13 @@ std::optional<std::string> reject_weights(const Problem& p, const KernelConfig& 
 }
 
 int weights_shared_bytes(const Problem& p, const KernelConfig& c) {
-  // Every consumer stages what it stores of a tile in buffers of its own: two where they fit.
+  // Every consumer stages what it stores of a tile in buffers of its own: two where they fit. Of float32 half the columns at a
+  // time.
   const int tiles_at_once = c.schedule == Schedule::ping_pong ? 2 : 1;
   const int staging = tiles_at_once * c.BLOCK_M * swizzle_columns * element_bytes(p.dtype);
   const int prefix_sums = round_up(8 * (p.E + 1), 16);
   constexpr int tile_slots = 64 + 64;
-  const int barriers = 16 * c.stages + 16;
+  const int barriers = 16 * c.stages + 48;
   const int others = c.stages * stage_bytes(p, c) + prefix_sums + tile_slots + barriers;
   const int most = 228 * 1024 / c.ctas_per_sm - 1024;
   return others + staging * (others + 2 * staging <= most ? 2 : 1);

@@ -27,10 +27,12 @@ std::string spelling(std::string_view type, std::string_view field_name, const K
   return fmt::format("moe_tune::{}::{}", type, field_text(*field, c));
 }
 
-std::string fusions_of(const Problem& p) {
+/// Those of `op` as template arguments.
+std::string fusions_of(const Problem& p, Op op) {
   std::string fusions;
   for (const ProblemFlag& flag : problem_flags()) {
-    if (!flag.fusion.empty()) fusions += fmt::format("/*{}*/ {}, ", flag.name, p.*flag.member);
+    if (flag.fusion.empty() || flag.op != op) continue;
+    fusions += fmt::format("{}/*{}*/ {}", fusions.empty() ? "" : ", ", flag.name, p.*flag.member);
   }
   return fusions;
 }
@@ -40,17 +42,17 @@ std::string problem_type(const Problem& p, bool strided_w) {
   if (p.op == Op::dW) {
     return fmt::format(
         "using Problem = moe_tune::WeightsProblem<moe_tune::DType::{}, /*E*/ {}, /*N*/ {}, /*K*/ {},\n"
-        "                                         /*slots_per_row*/ {}, /*gather_x*/ {}, /*gather_y*/ {}>;\n",
-        to_string(p.dtype), p.E, p.N, p.K, gathered.slots_per_row, p.permute_x, p.permute_y);
+        "                                         /*slots_per_row*/ {}, /*gather_x*/ {}, /*gather_y*/ {}, {}>;\n",
+        to_string(p.dtype), p.E, p.N, p.K, gathered.slots_per_row, p.permute_x, p.permute_y, fusions_of(p, Op::dW));
   }
   const RowsGemm gemm = rows_gemm(p);
   return fmt::format(
       "using Problem = moe_tune::RowsProblem<moe_tune::DType::{}, /*E*/ {}, /*columns*/ {}, /*reduction*/ {}, "
       "/*weight_rows_are_k*/ {},\n"
       "                                      /*slots_per_row*/ {}, /*gather_rows*/ {}, /*scatter_rows*/ {},\n"
-      "                                      {}/*strided_w*/ {}>;\n",
+      "                                      {}, /*strided_w*/ {}>;\n",
       to_string(p.dtype), p.E, gemm.columns, gemm.reduction, gemm.weight_rows_are_k, gathered.slots_per_row, gathered.any,
-      gemm.scatters, fusions_of(p), strided_w);
+      gemm.scatters, fusions_of(p, Op::forward), strided_w);
 }
 
 std::string sm80_types(Op op, const KernelConfig& c) {

@@ -28,7 +28,8 @@ double minimum_bytes(const Problem& p, std::span<const int> m_sizes) {
   if (p.op == Op::dW) {
     const double x_rows = p.permute_x ? std::ceil(rows / p.top_k) : rows;
     const double indices = gathered_rows(p).any ? rows * 4 : 0;
-    return element * (double{1} * p.E * p.N * p.K + x_rows * p.K + rows * p.N) + indices;
+    const double matrices = p.accumulate ? 2 * experts : p.E;  // read and written, or written
+    return element * (x_rows * p.K + rows * p.N) + weight_element_bytes(p) * matrices * p.N * p.K + indices;
   }
   const RowsGemm gemm = rows_gemm(p);
   const double x_rows = gathered_rows(p).any ? std::ceil(rows / gathered_rows(p).slots_per_row) : rows;

@@ -27,7 +27,7 @@ struct Prediction {
 double flops(const Problem& problem, std::span<const int> m_sizes);
 
 /// The fewest bytes that must move: weights of experts with rows, x once, y once and what is kept of it, indices, routing
-/// weights.
+/// weights. Of dW those of all experts are written; with accumulate those of experts with rows are read and written.
 double minimum_bytes(const Problem& problem, std::span<const int> m_sizes);
 
 /// The time that no kernel beats: max(flops / best MMA rate, bytes / DRAM rate), microseconds.

@@ -65,6 +65,8 @@ constexpr ProblemFlag flags[] = {
     {"fuse_mul_pre", "mul_pre", &Problem::fuse_mul_pre},
     {"fuse_swiglu", "swiglu", &Problem::fuse_swiglu},
     {"keep_pre_activation", "keep_pre_activation", &Problem::keep_pre_activation},
+    {"float32_dw", "float32_dw", &Problem::float32_dw, Op::dW},
+    {"accumulate", "accumulate", &Problem::accumulate, Op::dW},
 };
 
 }  // namespace
@@ -77,8 +79,8 @@ void validate(const Problem& p) {
   require_multiple_of_8("N", p.N);
   require_multiple_of_8("K", p.K);
   for (const ProblemFlag& flag : flags) {
-    if (p.op != Op::forward && !flag.fusion.empty() && p.*flag.member) {
-      throw UsageError(fmt::format("problem: {} belongs to forward, not to {}", flag.name, to_string(p.op)));
+    if (p.op != flag.op && !flag.fusion.empty() && p.*flag.member) {
+      throw UsageError(fmt::format("problem: {} belongs to {}, not to {}", flag.name, to_string(flag.op), to_string(p.op)));
     }
   }
   if (p.permute_x && p.permute_y) {

@@ -17,9 +17,21 @@ namespace moe_tune::cli {
 
 namespace {
 
-/// Sets a fusion in the forward GEMM of a block that it belongs to: routing weights after the second, all others in the first.
+/// Sets a fusion in the GEMMs that it belongs to: one of dW in every dW. Of forward routing weights after a block's second GEMM,
+/// all others in its first.
 void fuse(std::vector<Problem>& problems, std::string_view fusion) {
   bool Problem::*const flag = parse_fusion(fusion);
+  const auto flags = problem_flags();
+  const auto entry = std::find_if(flags.begin(), flags.end(), [&](const ProblemFlag& f) { return f.member == flag; });
+  if (entry->op == Op::dW) {
+    bool any = false;
+    for (Problem& problem : problems) {
+      if (problem.op != Op::dW) continue;
+      problem.*flag = any = true;
+    }
+    if (!any) throw UsageError(fmt::format("--fuse: {} belongs to dW, which --op leaves out", fusion));
+    return;
+  }
   const Gemm where = flag == &Problem::fuse_mul_post ? Gemm::down : Gemm::gate_up;
   const auto found =
       std::find_if(problems.begin(), problems.end(), [&](const Problem& p) { return p.op == Op::forward && p.gemm == where; });

@@ -35,7 +35,7 @@ GemmKernel::GemmKernel(const Problem& problem, const KernelConfig& config, std::
 
 void GemmKernel::launch(GlobalMemory& memory, const abi::GroupedGemmArgs& args, const LaunchResources& resources,
                         std::uint64_t seed) const {
-  if (args.M == 0 && problem_.op != Op::dW) return;  // dW of no rows is zeros
+  if (args.M == 0 && !writes_without_rows(problem_)) return;
   Launch launch;
   launch.seed = seed;
   launch.most_resident_threads = 2048 * sm_count;

@@ -72,7 +72,7 @@ std::int64_t GemmKernel::most_tiles(int M) const {
 }
 
 void GemmKernel::launch(const abi::GroupedGemmArgs& args, const LaunchResources& resources, CUstream stream, int max_sms) const {
-  if (args.M == 0 && problem_.op != Op::dW) return;  // dW of no rows is zeros
+  if (args.M == 0 && !writes_without_rows(problem_)) return;
   if (copies_rows(problem_, config_) && args.M > 0 && resources.workspace == nullptr) {
     throw UsageError(fmt::format("{} needs {} bytes of workspace and got none", to_string(config_), workspace_bytes(args.M)));
   }

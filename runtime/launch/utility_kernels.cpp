@@ -28,7 +28,9 @@ abi::RowsShape shape_of(const Problem& p) {
           gathered.any, gemm.scatters, p.fuse_mul_post, p.fuse_mul_pre,         p.fuse_swiglu};
 }
 
-abi::WeightsShape weights_shape_of(const Problem& p) { return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y}; }
+abi::WeightsShape weights_shape_of(const Problem& p) {
+  return {p.E, p.N, p.K, p.top_k, p.permute_x, p.permute_y, p.float32_dw, p.accumulate};
+}
 
 /// The error whose square a kernel stored as bits.
 double error_of(unsigned squared_bits) { return std::sqrt(static_cast<double>(std::bit_cast<float>(squared_bits))); }
@@ -94,6 +96,7 @@ Comparison UtilityKernels::compare(const Problem& problem, const abi::GroupedGem
   compare_args.defined = static_cast<unsigned char*>(defined.get());
   compare_args.result = static_cast<abi::ComparisonWords*>(result.get());
   compare_args.expert_error = reinterpret_cast<unsigned*>(compare_args.result + 1);
+  compare_args.float32 = problem.float32_dw;
   const auto judge = [&](CUfunction function, std::int64_t rows) {
     launch_kernel(function, blocks_for(rows, abi::compare_warps), abi::compare_warps * 32, stream, compare_args);
   };

@@ -48,10 +48,12 @@ abi::WeightsSm90Args weights_sm90_args(const Problem& p, const KernelConfig& c, 
     result.y = encode(loaded_windows(p, y, p.N, c.BLOCK_M, p.permute_y ? p.N * element : args.y_row_bytes, c.BLOCK_K, args.M));
   }
   TensorMapDescription w = swizzled(p.dtype, args.w);
+  if (p.float32_dw) w.type = TensorType::f32;
   w.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
   w.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
   // The rows that a consumer stores.
-  w.box = {64, static_cast<std::uint32_t>(c.BLOCK_M / consumers_of_tile(c)), 1};
+  w.box = {128u / static_cast<unsigned>(weight_element_bytes(p)), static_cast<std::uint32_t>(c.BLOCK_M / consumers_of_tile(c)),
+           1};
   result.w = encode(w);
   return result;
 }

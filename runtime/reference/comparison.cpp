@@ -12,6 +12,7 @@ namespace moe_tune {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double summation = 0x1p-12;  // what the order of float32 additions may change
 
 struct RowErrors {
   double row;
@@ -50,9 +51,10 @@ Comparison worst_of(Comparison a, const Comparison& b) {
 
 double row_tolerance(DType dtype) {
   const double half_ulp = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
-  constexpr double summation = 0x1p-12;
   return half_ulp + summation;
 }
+
+double row_tolerance(const Problem& problem) { return problem.float32_dw ? summation : row_tolerance(problem.dtype); }
 
 double rounding_of_subnormals(DType dtype) { return dtype == DType::bf16 ? 0x1p-134 : 0x1p-25; }
 

@@ -30,6 +30,9 @@ Comparison worst_of(Comparison a, const Comparison& b);
 /// last place, so neither is the row, plus what the order of float32 additions may change.
 double row_tolerance(DType dtype);
 
+/// That of what `problem` writes: of a float32 dW, which is not rounded, the order of additions alone.
+double row_tolerance(const Problem& problem);
+
 /// Half of the smallest number of `dtype`, by which rounding may move a value however small it is (rows of a dW whose dY is
 /// tiny). Errors of elements count from there on.
 double rounding_of_subnormals(DType dtype);

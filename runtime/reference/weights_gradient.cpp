@@ -14,6 +14,19 @@ namespace moe_tune {
 
 namespace {
 
+/// Adds what stands in dW of an expert.
+template <class Real>
+void add_old(const Problem& p, const abi::GroupedGemmArgs& args, int expert, std::span<Real> sums) {
+  const char* dw = static_cast<const char*>(args.w) + expert * args.w_expert_bytes;
+  auto sum = sums.begin();
+  for (int n = 0; n < p.N; ++n) {
+    const auto* floats = reinterpret_cast<const float*>(dw + n * std::int64_t{args.w_row_bytes});
+    const std::vector<Real> row =
+        p.float32_dw ? std::vector<Real>(floats, floats + p.K) : unpack_row<Real>(dw, n, args.w_row_bytes, p.K, p.dtype);
+    for (const Real value : row) *sum++ += value;
+  }
+}
+
 template <class Real>
 unsigned weights(const Problem& p, const abi::GroupedGemmArgs& args, std::span<Real> output, int threads) {
   validate(p);
@@ -36,6 +49,7 @@ unsigned weights(const Problem& p, const abi::GroupedGemmArgs& args, std::span<R
         for (int k = 0; k < p.K; ++k) *target++ += factor * x[static_cast<std::size_t>(k)];
       }
     }
+    if (p.accumulate) add_old(p, args, expert, output.subspan(static_cast<std::size_t>(expert) * matrix, matrix));
   });
   return resolved.status;
 }

@@ -40,6 +40,8 @@ struct WeightsShape {
   int slots_per_row;
   int gather_x;
   int gather_y;
+  int float32_dw;
+  int accumulate;
 };
 
 /// What a comparison finds. Errors are squares of non-negative floats as bits, which order like the floats; NaN is kept as
@@ -60,6 +62,7 @@ struct ComparisonArgs {
   unsigned char* defined;   // (M), zeroed: the rows of y that the problem defines; not of dW
   ComparisonWords* result;  // zeroed
   unsigned* expert_error;   // (E), zeroed
+  int float32;              // the output is float32: only dW
 };
 
 }  // namespace moe_tune::abi

@@ -1,10 +1,12 @@
-// How the sm80 family's accumulators become rows: rounded once and stored straight from registers, 16 bytes at a time.
+// How the sm80 family's accumulators become rows: rounded once and stored straight from registers, 16 bytes at a time; or as
+// float32, a pair of columns at a time, so that neighbouring lanes fill sectors.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
 // Each lane owns 8 consecutive columns of two rows per 16-row tile and 32-column group (mainloop/sm80_multistage.cuh), so a warp
 // stores 8 rows x 64 contiguous bytes per instruction: full sectors.
 #pragma once
 
+#include "epilogue/add_rounded.cuh"
 #include "mainloop/sm80_multistage.cuh"
 #include "ptx/global.cuh"
 #include "ptx/numeric.cuh"
@@ -22,6 +24,9 @@ struct RowChunks {
   /// Of the tile's columns, the first of this lane's 8 in the first group.
   static MOE_DEVICE int column() { return static_cast<int>(Multiply::warp_column() + ptx::lane_index() % 4 * 8); }
 
+  /// The first of those that it owns where columns are in order and none are exchanged: pairs, 8 columns apart.
+  static MOE_DEVICE int pair_column() { return static_cast<int>(Multiply::warp_column() + ptx::lane_index() % 4 * 2); }
+
   /// This lane's chunks of a row of all groups, those that begin before `columns_left`, from column() on. That lies at `first`.
   static MOE_DEVICE void store(const float (&groups)[Config::n_groups][4][4], int half, float scale, char* first,
                                int columns_left) {
@@ -33,7 +38,53 @@ struct RowChunks {
     }
   }
 
+  /// The same, added to what stands there. Columns are in order.
+  static MOE_DEVICE void add(const float (&groups)[Config::n_groups][4][4], int half, char* first, int columns_left) {
+    static_assert(exchanges);
+    Words4 old[Config::n_groups] = {};
+    MOE_UNROLL
+    for (int n = 0; n < Config::n_groups; ++n) {
+      if (n * 32 < columns_left) old[n] = ptx::load(reinterpret_cast<const Words4*>(first + n * 64));
+    }
+    MOE_UNROLL
+    for (int n = 0; n < Config::n_groups; ++n) {
+      Words4 words = exchange(old[n]);
+      MOE_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        words.v[j] = add_rounded<Multiply::type>(words.v[j], groups[n][j][half * 2], groups[n][j][half * 2 + 1]);
+      }
+      words = exchange(words);
+      if (n * 32 < columns_left) ptx::store(first + n * 64, words);
+    }
+  }
+
+  /// This lane's pairs of a row of float32, from pair_column() on; with Add they are added to what stands there. Columns are in
+  /// order.
+  template <bool Add>
+  static MOE_DEVICE void store_float32(const float (&groups)[Config::n_groups][4][4], int half, char* first, int columns_left) {
+    static_assert(exchanges);
+    Pair* const pairs = reinterpret_cast<Pair*>(first);
+    Pair old[Config::n_groups * 4] = {};
+    if constexpr (Add) {
+      MOE_UNROLL
+      for (int i = 0; i < Config::n_groups * 4; ++i) {
+        if (i * 8 < columns_left) old[i] = ptx::load(pairs + i * 4);
+      }
+    }
+    MOE_UNROLL
+    for (int i = 0; i < Config::n_groups * 4; ++i) {
+      const float* sums = groups[i / 4][i % 4] + half * 2;
+      const Pair result = Add ? Pair{old[i].low + sums[0], old[i].high + sums[1]} : Pair{sums[0], sums[1]};
+      if (i * 8 < columns_left) ptx::store(pairs + i * 4, result);
+    }
+  }
+
  private:
+  struct alignas(8) Pair {
+    float low;
+    float high;
+  };
+
   static MOE_DEVICE Words4 round(const float (&columns)[4][4], int half, float scale) {
     Words4 words;
     MOE_UNROLL
@@ -43,7 +94,7 @@ struct RowChunks {
     return words;
   }
 
-  /// Four neighbouring lanes each have two columns of four blocks of 8; afterwards each has all of its block.
+  /// Four neighbouring lanes each have two columns of four blocks of 8; afterwards each has all of its block. And back.
   static MOE_DEVICE Words4 exchange(const Words4& mine) {
     const u32 lane = ptx::lane_index();
     Words4 result = {};

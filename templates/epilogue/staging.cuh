@@ -65,14 +65,30 @@ class Staging {
   /// buffers.
   template <int Buffers = 1>
   MOE_DEVICE void stage(const Accumulators& acc, int block, int rows, bool by_tma, u32 buffer = 0) const {
+    fill<Buffers>([&] { write(acc, block, rows, buffer_address(buffer)); }, by_tma);
+  }
+
+  /// The same of what `write` writes.
+  template <int Buffers, class Write>
+  static MOE_DEVICE void fill(const Write& write, bool by_tma) {
     if (leads()) ptx::bulk_wait_read<Buffers - 1>();
     barrier();  // the block before has been read
-    write(acc, block, rows, buffer_address(buffer));
+    write();
     if (by_tma) ptx::fence_async_shared();
     barrier();
   }
 
+  /// Of the four 8x8 matrices in the warp's rows of the consumer's m-th 64 and 16 columns from chunk j on, in the order of a
+  /// lane's accumulators: the row that this lane addresses.
+  static MOE_DEVICE u32 matrices_address(u32 buffer, int m, int j) {
+    const u32 row = static_cast<u32>(m * 64 + warp() * 16 + lane() % 16);
+    return chunk_address(buffer, row, static_cast<u32>(j + lane() / 16));
+  }
+
   MOE_DEVICE u32 chunk_address(u32 row, u32 chunk) const { return chunk_address(staging_, row, chunk); }
+  static MOE_DEVICE u32 chunk_address(u32 buffer, u32 row, u32 chunk) {
+    return buffer + row * sm90_row_bytes + ((chunk ^ row % 8) << 4);
+  }
   MOE_DEVICE u32 row_address(int row) const { return staging_ + static_cast<u32>(row) * sm90_row_bytes; }
   MOE_DEVICE u32 buffer_address(u32 buffer) const { return staging_ + buffer * staging_bytes; }
 
@@ -83,17 +99,13 @@ class Staging {
   }
 
  private:
-  static MOE_DEVICE u32 chunk_address(u32 buffer, u32 row, u32 chunk) {
-    return buffer + row * sm90_row_bytes + ((chunk ^ row % 8) << 4);
-  }
-
   // Element i of a lane's d belongs to row (with weights on the M side: column) g + 8 * (i / 2 % 2) of its warp's 16, and to the
   // other side's 8 * (i / 4) + 2 * t + i % 2; g = lane / 4, t = lane % 4. 16 rows or, on the M side, 64 are left out together.
   static MOE_DEVICE void write(const Accumulators& acc, int block, int rows, u32 buffer) {
-    const u32 row_of_matrix = static_cast<u32>(lane()) % 8;
-    const u32 high_half = static_cast<u32>(lane()) / 8 % 2;  // of the warp's 16
-    const u32 next_matrix = static_cast<u32>(lane()) / 16;   // along the other side
     if constexpr (Config::swapped) {
+      const u32 row_of_matrix = static_cast<u32>(lane()) % 8;
+      const u32 high_half = static_cast<u32>(lane()) / 8 % 2;  // of the warp's 16
+      const u32 next_matrix = static_cast<u32>(lane()) / 16;   // along the other side
       const u32 chunk = static_cast<u32>(warp()) * 2 + high_half;
       MOE_UNROLL
       for (int j = 0; j < Config::mma_n / 8; j += 2) {
@@ -105,12 +117,8 @@ class Staging {
       MOE_UNROLL
       for (int m = 0; m < Config::m_blocks; ++m) {
         if (m * 64 >= rows) break;
-        const u32 row = static_cast<u32>(m * 64 + warp() * 16) + high_half * 8 + row_of_matrix;
         MOE_UNROLL
-        for (int j = 0; j < 8; j += 2) {
-          const u32 chunk = static_cast<u32>(j) + next_matrix;
-          ptx::stmatrix_x4(pack(acc.v[m], (block * 8 + j) * 4).v, chunk_address(buffer, row, chunk));
-        }
+        for (int j = 0; j < 8; j += 2) ptx::stmatrix_x4(pack(acc.v[m], (block * 8 + j) * 4).v, matrices_address(buffer, m, j));
       }
     }
   }

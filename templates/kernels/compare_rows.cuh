@@ -29,7 +29,12 @@ struct CompareRows {
     const int expert = row / args.shape.N;
     if (expert >= args.shape.E) return;
     const char* weight = static_cast<const char*>(args.gemm.w) + expert * args.gemm.w_expert_bytes;
-    judge(args, reinterpret_cast<const u16*>(row_address(weight, row % args.shape.N, args.gemm.w_row_bytes)), row, expert);
+    const char* y = row_address(weight, row % args.shape.N, args.gemm.w_row_bytes);
+    if (args.float32) {
+      judge(args, reinterpret_cast<const float*>(y), row, expert);
+    } else {
+      judge(args, reinterpret_cast<const u16*>(y), row, expert);
+    }
   }
 
   static MOE_DEVICE void judge_undefined(const abi::ComparisonArgs& args) {
@@ -53,19 +58,26 @@ struct CompareRows {
   /// rounding_of_subnormals() of runtime/reference/comparison.hpp; that of bf16 is lost in float32.
   static constexpr float subnormal = Type == DType::bf16 ? 0.0f : 0x1p-25f;
 
+  static MOE_DEVICE float value(u16 bits) { return ptx::unpack<Type>(bits); }
+  static MOE_DEVICE float value(float number) { return number; }
+  static MOE_DEVICE float rounding(u16) { return subnormal; }
+  static MOE_DEVICE float rounding(float) { return 0.0f; }
+
   static MOE_DEVICE int this_row() {
     return static_cast<int>(ptx::block_index() * abi::compare_warps + ptx::thread_index() / 32);
   }
 
   /// Compares a row of the output with row `row` of the reference.
-  static MOE_DEVICE void judge(const abi::ComparisonArgs& args, const u16* y, int row, int expert) {
+  template <class Element>
+  static MOE_DEVICE void judge(const abi::ComparisonArgs& args, const Element* y, int row, int expert) {
     float difference = 0.0f;  // sums of squares over the row
     float reference = 0.0f;
     float largest = 0.0f;
     for (int column = static_cast<int>(ptx::lane_index()); column < args.columns; column += 32) {
       const float expected = ptx::load_constant(args.reference + static_cast<i64>(row) * args.columns + column);
-      float error = ptx::unpack<Type>(ptx::load_constant(y + column)) - expected;
-      error = (error < 0.0f ? -error : error) - subnormal;
+      const Element element = ptx::load_constant(y + column);
+      float error = value(element) - expected;
+      error = (error < 0.0f ? -error : error) - rounding(element);
       if (error < 0.0f) error = 0.0f;  // a NaN stays
       difference += error * error;
       reference += expected * expected;

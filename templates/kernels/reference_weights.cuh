@@ -13,7 +13,7 @@ namespace moe_tune {
 
 template <DType Type>
 struct ReferenceWeights {
-  /// `reference` is (E, N, K). Rows with a bad slot add nothing.
+  /// `reference` is (E, N, K). Rows with a bad slot add nothing. With accumulate args.w is what dW is before.
   static MOE_DEVICE void run(const abi::WeightsShape& shape, const abi::GroupedGemmArgs& args, float* reference) {
     const u32 column_blocks = static_cast<u32>(shape.K + abi::reference_threads - 1) / abi::reference_threads;
     const u32 row_groups = static_cast<u32>(shape.N) / abi::reference_rows;
@@ -27,11 +27,19 @@ struct ReferenceWeights {
     for (int i = 0; i < rows.rows; ++i) add_row(shape, args, sums, rows.row + i, n, k);
     MOE_UNROLL
     for (int j = 0; j < abi::reference_rows; ++j) {
+      if (shape.accumulate) sums[j] += old_element(shape, args, expert, n + j, k);
       ptx::store(reference + (static_cast<i64>(expert) * shape.N + n + j) * shape.K + k, sums[j]);
     }
   }
 
  private:
+  static MOE_DEVICE float old_element(const abi::WeightsShape& shape, const abi::GroupedGemmArgs& args, int expert, int n,
+                                      int k) {
+    const char* row = row_address(static_cast<const char*>(args.w) + expert * args.w_expert_bytes, n, args.w_row_bytes);
+    if (shape.float32_dw) return ptx::load_constant(reinterpret_cast<const float*>(row) + k);
+    return ptx::unpack<Type>(ptx::load_constant(reinterpret_cast<const u16*>(row) + k));
+  }
+
   static MOE_DEVICE void add_row(const abi::WeightsShape& shape, const abi::GroupedGemmArgs& args,
                                  float (&sums)[abi::reference_rows], int row, int n, int k) {
     const int slot = shape.gather_x || shape.gather_y ? slot_of_row(args, row) : 0;

@@ -6,7 +6,8 @@
 // warp 0 loads boxes of both operands and warp 1 hands out tiles. Both operands lie in the ring as they lie in global memory, a
 // line for each row; the tensor cores read them along the other side (mainloop/sm90_operand.cuh).
 //
-// Shared memory: [ring][staging of each consumer][prefix sums][tile slots, mbarriers][ring mbarriers][turns]
+// Shared memory: [ring][staging of each consumer][prefix sums][tile slots, mbarriers][ring mbarriers][turns][old blocks'
+// mbarriers]
 #pragma once
 
 #include "epilogue/staged_weights.cuh"
@@ -33,7 +34,7 @@ class WeightsSm90 {
   static constexpr u32 staging_offset = Config::stages * Config::stage_bytes;
   static constexpr u32 staging_bytes = Config::consumers * StagedWeights<Problem, Config, 1>::staging_bytes;
   static constexpr u32 prefix_bytes = (Tiles::shared_bytes + 15) / 16 * 16;
-  static constexpr u32 other_bytes = prefix_bytes + Feed::bytes + Barriers::bytes + 2 * 8;
+  static constexpr u32 other_bytes = prefix_bytes + Feed::bytes + Barriers::bytes + 6 * 8;
   static constexpr u32 most_bytes = 228 * 1024 / Config::ctas_per_sm - 1024;  // of a block
   static constexpr int buffers = staging_offset + 2 * staging_bytes + other_bytes <= most_bytes ? 2 : 1;
   using Epilogue = StagedWeights<Problem, Config, buffers>;
@@ -44,7 +45,7 @@ class WeightsSm90 {
   static_assert(!Config::swapped && Config::cluster == 1);
 
  public:
-  static constexpr u32 shared_bytes = turn_offset + 2 * 8;
+  static constexpr u32 shared_bytes = turn_offset + 6 * 8;
 
   static MOE_DEVICE void run(const abi::WeightsSm90Args& args) {
     const u32 shared = ptx::shared_base();
@@ -53,7 +54,10 @@ class WeightsSm90 {
     if (ptx::thread_index() == 0) {
       feed.init();
       barriers.init(1, 4 * Config::consumers_of_tile);
-      for (u32 consumer = 0; consumer < 2; ++consumer) ptx::mbarrier_init(product_turn(shared, consumer), 4);
+      for (u32 consumer = 0; consumer < 2; ++consumer) {
+        ptx::mbarrier_init(product_turn(shared, consumer), 4);
+        for (u32 buffer = 0; buffer < 2; ++buffer) ptx::mbarrier_init(old_blocks(shared, consumer) + buffer * 8, 1);
+      }
       ptx::fence_mbarrier_init();
     }
     ptx::block_barrier();
@@ -78,6 +82,7 @@ class WeightsSm90 {
 
  private:
   static MOE_DEVICE u32 product_turn(u32 shared, u32 consumer) { return shared + turn_offset + consumer * 8; }
+  static MOE_DEVICE u32 old_blocks(u32 shared, u32 consumer) { return shared + turn_offset + 16 + consumer * 16; }
   static MOE_DEVICE u32 k_blocks(const WeightTile& tile) { return static_cast<u32>(Config::k_blocks(tile.rows)); }
 
   static MOE_DEVICE void load(const abi::WeightsSm90Args& args, Feed& feed, u32 shared) {
@@ -118,7 +123,7 @@ class WeightsSm90 {
     const u32 consumer = ptx::thread_index() / 128;
     const u32 staging = shared + staging_offset + consumer * buffers * Epilogue::staging_bytes;
     Multiply multiply(shared, {shared + barrier_offset}, consumer);
-    const Epilogue epilogue(args, staging);
+    Epilogue epilogue(args, staging, old_blocks(shared, consumer));
     if (Config::ping_pong && consumer == 1) {
       const WeightTile others = feed.next();
       if (!others.exists()) return;
@@ -126,6 +131,7 @@ class WeightsSm90 {
     }
     u32 turn = 0;
     for (WeightTile tile = feed.next(); tile.exists(); tile = feed.next()) {
+      epilogue.prepare(tile);
       // Consumer 0 begins: the phase before the first counts as over.
       if constexpr (Config::ping_pong) ptx::mbarrier_wait(product_turn(shared, consumer), turn % 2 ^ (1 - consumer));
       const auto pass_turn = [&] {

@@ -46,6 +46,12 @@ TEST_CASE("A fusion goes to the GEMM that it belongs to; one that is left out or
   const CliResult alone = box.run({"emit", "--model", box.model(), "--gemm", "gate_up", "--fuse", "keep_pre_activation"});
   CHECK(alone.code == 2);
   CHECK_THAT(alone.err, Contains("keep_pre_activation needs fuse_swiglu"));
+  const CliResult gradients = box.run({"list-configs", "--model", box.model(), "--device", "h200", "--op", "dX,dW", "--fuse",
+                                       "float32_dw,accumulate", "--limit", "1", "--format", "csv"});
+  CHECK(gradients.code == 0);
+  const CliResult forward = box.run({"emit", "--model", box.model(), "--gemm", "down", "--fuse", "accumulate"});
+  CHECK(forward.code == 2);
+  CHECK_THAT(forward.err, Contains("--fuse: accumulate belongs to dW"));
   const CliResult unknown = box.run({"emit", "--model", box.model(), "--gemm", "gate_up", "--fuse", "gelu"});
   CHECK(unknown.code == 2);
   CHECK_THAT(unknown.err, Contains("mul_post") && Contains("swiglu"));

@@ -165,7 +165,8 @@ struct WeightsCall {
     Allocation& result = weights.memory().allocate("reference", weights.reference().size() * sizeof(float), Use::read_write);
     const int blocks =
         problem.E * (problem.N / abi::reference_rows) * ((problem.K + abi::reference_threads - 1) / abi::reference_threads);
-    const abi::WeightsShape of = {problem.E, problem.N, problem.K, problem.top_k, problem.permute_x, problem.permute_y};
+    const abi::WeightsShape of = {problem.E,         problem.N,         problem.K,          problem.top_k,
+                                  problem.permute_x, problem.permute_y, problem.float32_dw, problem.accumulate};
     emulator::run(weights.memory(), shape(static_cast<unsigned>(blocks), abi::reference_threads, 1), utilities(),
                   kernel("reference_weights").c_str(), of, weights.args(), static_cast<float*>(result.get()));
     return result;
@@ -179,8 +180,9 @@ struct WeightsCall {
     args.gemm = weights.args();
     args.columns = problem.K;
     args.reference = static_cast<const float*>(reference.get());
-    const double tolerance = row_tolerance(problem.dtype);
+    const double tolerance = row_tolerance(problem);
     args.tolerance_squared = static_cast<float>(tolerance * tolerance);
+    args.float32 = problem.float32_dw;
     Allocation& result = memory.allocate("result", sizeof(abi::ComparisonWords), Use::read_write);
     args.result = static_cast<abi::ComparisonWords*>(result.get());
     args.expert_error = static_cast<unsigned*>(
@@ -194,12 +196,15 @@ struct WeightsCall {
 }  // namespace
 
 TEST_CASE("emulator: the reference of dW agrees with the CPU's") {
-  for (const int kind : {0, 1, 2}) {
+  for (const int kind : {0, 1, 2, 3}) {
     Problem problem{.op = Op::dW, .E = 5, .N = 24, .K = 136, .top_k = 2};
     problem.permute_x = kind == 1;
     problem.permute_y = kind == 2;
     problem.dtype = kind == 1 ? DType::fp16 : DType::bf16;
+    problem.accumulate = kind != 0;
+    problem.float32_dw = kind == 3;
     WeightsCall call(problem);
+    call.weights.set_back();
     const std::span<const float> found = call.reference().as<float>();
     const std::vector<float>& expected = call.weights.reference();
     for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -209,16 +214,19 @@ TEST_CASE("emulator: the reference of dW agrees with the CPU's") {
 }
 
 TEST_CASE("emulator: the comparison of dW sees one wrong row and one NaN") {
-  WeightsCall call({.op = Op::dW, .E = 5, .N = 72, .K = 136, .top_k = 2});
-  const emulator::GemmKernel kernel(call.problem,
-                                    parse_config("sm90_64x64x64_tokens_pingpong_w12_s4_c1_x1_static_nfast_dispatch"));
-  call.weights.run(kernel, 0);
-  Allocation& reference = call.reference();
-  CHECK(call.compare(reference).bad_rows == 0);
-  reference.as<float>()[(3 * 72 + 7) * 136 + 135] += 100.0f;
-  const abi::ComparisonWords wrong = call.compare(reference);
-  CHECK(wrong.bad_rows == 1);
-  CHECK(wrong.first_bad_row == 0xffffffffu - (3 * 72 + 7));
-  reference.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(call.compare(reference).bad_rows == 2);
+  for (const bool float32_dw : {false, true}) {
+    WeightsCall call({.op = Op::dW, .E = 5, .N = 72, .K = 136, .top_k = 2, .float32_dw = float32_dw});
+    const emulator::GemmKernel kernel(call.problem,
+                                      parse_config("sm90_64x64x64_tokens_pingpong_w12_s4_c1_x1_static_nfast_dispatch"));
+    call.weights.run(kernel, 0);
+    Allocation& reference = call.reference();
+    CHECK(call.compare(reference).bad_rows == 0);
+    float& element = reference.as<float>()[(3 * 72 + 7) * 136 + 135];
+    element += float32_dw ? 0.1f : 100.0f;
+    const abi::ComparisonWords wrong = call.compare(reference);
+    CHECK(wrong.bad_rows == 1);
+    CHECK(wrong.first_bad_row == 0xffffffffu - (3 * 72 + 7));
+    reference.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(call.compare(reference).bad_rows == 2);
+  }
 }

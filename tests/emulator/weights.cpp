@@ -1,5 +1,6 @@
 // The gradient of weights on the emulated device: ragged rows, every schedule, experts without rows and beside infinities.
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "generator/config_space.hpp"
 #include "generator/device.hpp"
@@ -27,7 +28,8 @@ void check_weights(const CaseSpec& spec, const emulator::GemmKernel& kernel, std
     CHECK(weights.run(kernel, seed) == weights.expected_status());
     for (int expert = 0; expert < spec.problem.E; ++expert) {
       INFO("expert " << expert);
-      CHECK(weights.error(expert) <= row_tolerance(spec.problem.dtype));
+      CHECK(weights.error(expert) <= row_tolerance(spec.problem));
+      if (spec.problem.accumulate && spec.m_sizes[static_cast<std::size_t>(expert)] == 0) CHECK(weights.kept(expert));
     }
   }
 }
@@ -71,8 +73,50 @@ TEST_CASE("emulator: dW with gathered rows of dY") {
   check_problem(problem);
 }
 
+TEST_CASE("emulator: dW in float32") {
+  Problem problem = plain;
+  problem.float32_dw = true;
+  check_problem(problem);
+}
+
+TEST_CASE("emulator: dW that accumulates") {
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    Problem problem = plain;
+    problem.dtype = dtype;
+    problem.accumulate = true;
+    problem.permute_x = dtype == DType::fp16;
+    check_problem(problem);
+  }
+}
+
+TEST_CASE("emulator: dW that accumulates in float32") {
+  Problem problem = plain;
+  problem.dtype = DType::fp16;
+  problem.float32_dw = problem.accumulate = true;
+  problem.permute_y = true;
+  check_problem(problem);
+}
+
 TEST_CASE("emulator: dW of the smallest sizes") {
-  check_problem({.op = Op::dW, .E = 5, .N = 8, .K = 8, .top_k = 2}, {configs[4], configs[6]});
+  for (const bool float32_dw : {false, true}) {
+    for (const bool accumulate : {false, true}) {
+      check_problem({.op = Op::dW, .E = 5, .N = 8, .K = 8, .top_k = 2, .float32_dw = float32_dw, .accumulate = accumulate},
+                    {configs[4], configs[6]});
+    }
+  }
+}
+
+// Sums that are rounded before they are added leave a quarter of the elements elsewhere.
+TEST_CASE("emulator: dW that accumulates rounds once") {
+  Problem problem = plain;
+  problem.accumulate = true;
+  const CaseSpec spec = routed_case(problem, 90, {});
+  for (const char* name : configs) {
+    INFO(name);
+    emulator::WeightsCase weights(spec);
+    weights.run(emulator::GemmKernel(problem, parse_config(name)), 0);
+    CHECK(weights.rounded_otherwise() < 0.01);
+  }
 }
 
 TEST_CASE("emulator: configs of dW of sm80, all over the config space") {
@@ -111,18 +155,23 @@ TEST_CASE("emulator: dW of sm80 loads neither row of a bad slot") {
 }
 
 TEST_CASE("emulator: dW, infinities and NaNs stay with their expert") {
-  const CaseSpec spec = routed_case(plain, 90, {});
-  int first = 0;
-  for (int expert = 0; expert < 2; ++expert) first += static_cast<int>(spec.m_sizes[static_cast<std::size_t>(expert)]);
-  for (const char* name : {configs[0], configs[5]}) {
-    const emulator::GemmKernel kernel(plain, parse_config(name));
-    for (const std::uint16_t bits : {0x7f80, 0x7fc0}) {
-      INFO(name << " with " << bits);
-      emulator::WeightsCase weights(spec);
-      for (int i = 0; i < spec.m_sizes[2]; ++i) weights.set_x_row(first + i, bits);
-      weights.run(kernel, 0);
-      for (const int expert : {0, 1, 3, 4}) CHECK(weights.error(expert) <= row_tolerance(DType::bf16));
-      CHECK(weights.error(2) > 1);
+  for (const auto& [float32_dw, accumulate] : {std::pair(false, false), std::pair(false, true), std::pair(true, true)}) {
+    Problem problem = plain;
+    problem.float32_dw = float32_dw;
+    problem.accumulate = accumulate;
+    const CaseSpec spec = routed_case(problem, 90, {});
+    int first = 0;
+    for (int expert = 0; expert < 2; ++expert) first += static_cast<int>(spec.m_sizes[static_cast<std::size_t>(expert)]);
+    for (const char* name : {configs[0], configs[5]}) {
+      const emulator::GemmKernel kernel(problem, parse_config(name));
+      for (const std::uint16_t bits : {0x7f80, 0x7fc0}) {
+        INFO(describe(problem) << ", " << name << " with " << bits);
+        emulator::WeightsCase weights(spec);
+        for (int i = 0; i < spec.m_sizes[2]; ++i) weights.set_x_row(first + i, bits);
+        weights.run(kernel, 0);
+        for (const int expert : {0, 1, 3, 4}) CHECK(weights.error(expert) <= row_tolerance(problem));
+        CHECK(weights.error(2) > 1);
+      }
     }
   }
 }

@@ -61,6 +61,12 @@ int run(const std::string& arch) {
       problem.fuse_mul_post = op == Op::forward && problem.permute_y;
       ++tried;
       failed += !compiles(emit_kernel(problem, {}), arch, describe(problem));
+      if (op != Op::dW) continue;
+      Problem accumulated = problem;
+      accumulated.accumulate = true;
+      accumulated.float32_dw = problem.permute_y;
+      ++tried;
+      failed += !compiles(emit_kernel(accumulated, {}), arch, describe(accumulated));
     }
   }
   fmt::print("{}: {} sources tried, {} failed\n", arch, tried, failed);

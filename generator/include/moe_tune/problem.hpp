@@ -21,7 +21,8 @@ enum class Gemm { gate_up, down };
 /// stands at sorted row r.
 ///   forward   Y[dst(r), :]  = X[src(r), :] . W[e]^T
 ///   dX        dX[src(r), :] = dY[dst(r), :] . W[e]
-///   dW        dW[e] = the sum over the rows r of expert e of dY[dst(r), :]^T . X[src(r), :], zeros for an expert without rows
+///   dW        dW[e] = the sum over the rows r of expert e of dY[dst(r), :]^T . X[src(r), :], zeros for an expert without rows;
+///             with accumulate dW[e] += that sum, and an expert without rows keeps its bits
 /// dX and dW are the gradients of the forward GEMM with the same N, K and permutations.
 struct Problem {
   Op op = Op::forward;
@@ -38,6 +39,8 @@ struct Problem {
   bool fuse_mul_pre = false;   ///< the accumulated row is scaled by topk_weights[slot] in float32, before SwiGLU; needs permute_x
   bool fuse_swiglu = false;    ///< Y is (M, N / 2): silu(gate) * up of the products; W[e] has N / 2 gate rows, then N / 2 up rows
   bool keep_pre_activation = false;  ///< the products, (M, N), are stored as well; needs fuse_swiglu
+  bool float32_dw = false;           ///< dW is float32 and not rounded, whatever `dtype`
+  bool accumulate = false;           ///< the sum is added to dW in float32 before it is rounded, once
 
   auto operator<=>(const Problem&) const = default;
 };
@@ -47,6 +50,7 @@ struct ProblemFlag {
   std::string_view name;    ///< e.g. "fuse_swiglu"
   std::string_view fusion;  ///< its name among fusions, e.g. "swiglu"; empty for a permutation
   bool Problem::*member;
+  Op op = Op::forward;  ///< that a fusion belongs to
 };
 
 /// permute_x, permute_y and the fusions, in the order of the members.
@@ -62,7 +66,7 @@ MOE_TUNE_API std::string_view to_string(Gemm gemm);
 MOE_TUNE_API DType parse_dtype(std::string_view text);
 MOE_TUNE_API Op parse_op(std::string_view text);
 MOE_TUNE_API Gemm parse_gemm(std::string_view text);
-/// The flag of a fusion by its name among fusions: mul_post, mul_pre, swiglu, keep_pre_activation.
+/// The flag of a fusion by its name among fusions: mul_post, mul_pre, swiglu, keep_pre_activation, float32_dw, accumulate.
 MOE_TUNE_API bool Problem::*parse_fusion(std::string_view text);
 
 /// One line for people, e.g. "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x".
@@ -75,5 +79,11 @@ constexpr int output_columns(const Problem& problem) {
 
 /// Bytes of one element of X, W and Y.
 constexpr int element_bytes(DType) { return 2; }
+
+/// Bytes of one element of W, or of dW where that is what is written.
+constexpr int weight_element_bytes(const Problem& problem) { return problem.float32_dw ? 4 : element_bytes(problem.dtype); }
+
+/// Whether a call without rows writes something: zeros.
+constexpr bool writes_without_rows(const Problem& problem) { return problem.op == Op::dW && !problem.accumulate; }
 
 }  // namespace moe_tune

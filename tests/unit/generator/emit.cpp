@@ -154,6 +154,20 @@ TEST_CASE("dW says which rows are gathered; family sm80 gathers them in its one 
   CHECK(count(sm90, "MOE_KERNEL(") == 2);
 }
 
+TEST_CASE("dW says what becomes of its sums; forward has no such choice") {
+  Problem problem = test::qwen3_gate_up();
+  const KernelConfig config = default_config(problem, 4096, find_device("a100"));
+  CHECK(count(instantiation(emit_kernel(problem, config)), "accumulate") == 0);
+  problem.op = Op::dW;
+  CHECK_THAT(instantiation(emit_kernel(problem, config)), Contains("/*float32_dw*/ false, /*accumulate*/ false>;"));
+  problem.float32_dw = true;
+  CHECK_THAT(instantiation(emit_kernel(problem, config)), Contains("/*float32_dw*/ true, /*accumulate*/ false>;"));
+  problem.accumulate = true;
+  const std::string both = emit_kernel(problem, default_config(problem, 4096, find_device("h200")));
+  CHECK_THAT(instantiation(both), Contains("/*float32_dw*/ true, /*accumulate*/ true>;"));
+  CHECK_THAT(instantiation(both), !Contains("swiglu"));
+}
+
 TEST_CASE("An sm90 source has a dispatch kernel where the problem has permute_x and the config asks for it") {
   const auto entry_points = [](const Problem& problem, const char* config) {
     const KernelConfig parsed = parse_config(config);

@@ -63,6 +63,18 @@ TEST_CASE("The fewest bytes, by hand") {
   CHECK(minimum_bytes(problem, std::vector{0, 0, 0}) == 0);
 }
 
+TEST_CASE("The fewest bytes of dW, by hand") {
+  const std::vector sizes{5, 0, 1};
+  Problem problem = small_problem();
+  problem.op = Op::dW;
+  CHECK(minimum_bytes(problem, sizes) == 2 * (3 * 16 * 32 + 6 * 32 + 6 * 16));
+  problem.float32_dw = true;
+  CHECK(minimum_bytes(problem, sizes) == 4 * 3 * 16 * 32 + 2 * (6 * 32 + 6 * 16));
+  problem.accumulate = true;  // two experts' matrices are read and written, the third's is left alone
+  CHECK(minimum_bytes(problem, sizes) == 2 * 4 * 2 * 16 * 32 + 2 * (6 * 32 + 6 * 16));
+  CHECK(minimum_bytes(problem, std::vector{0, 0, 0}) == 0);
+}
+
 TEST_CASE("The roofline is the larger of compute and memory time, by hand") {
   DeviceDescription device;
   device.mma_sync_tflops = 1;  // 1e6 flop per microsecond

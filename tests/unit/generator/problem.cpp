@@ -35,6 +35,9 @@ const Refusal refusals[] = {
     {"fuse_swiglu and permute_y are never both set", [](Problem& p) { p.permute_x = false, p.permute_y = p.fuse_swiglu = true; }},
     {"N = 1544 is not a multiple of 16, which fuse_swiglu needs", [](Problem& p) { p.N = 1544, p.fuse_swiglu = true; }},
     {"keep_pre_activation needs fuse_swiglu", [](Problem& p) { p.keep_pre_activation = true; }},
+    {"float32_dw belongs to dW, not to forward", [](Problem& p) { p.float32_dw = true; }},
+    {"accumulate belongs to dW, not to dX", [](Problem& p) { p.op = Op::dX, p.accumulate = true; }},
+    {"fuse_swiglu belongs to forward, not to dW", [](Problem& p) { p.op = Op::dW, p.fuse_swiglu = true; }},
 };
 
 }  // namespace
@@ -58,6 +61,14 @@ TEST_CASE("A valid problem is accepted, up to the limits of every field") {
   CHECK_NOTHROW(validate(up));
   up.permute_x = up.fuse_mul_pre = false;
   CHECK_NOTHROW(validate(up));
+  Problem weights = test::qwen3_gate_up();
+  weights.op = Op::dW;
+  weights.float32_dw = true;
+  CHECK_NOTHROW(validate(weights));
+  weights.accumulate = true;
+  CHECK_NOTHROW(validate(weights));
+  weights.float32_dw = false;
+  CHECK_NOTHROW(validate(weights));
 }
 
 TEST_CASE("The flags of a problem: every one is in the table, and fusions are found by their names") {
@@ -65,15 +76,28 @@ TEST_CASE("The flags of a problem: every one is in the table, and fusions are fo
   for (const ProblemFlag& flag : problem_flags()) problem.*flag.member = true;
   // A flag without a row in the table stays false and shows here; one that is missing here does not compile.
   const auto& [op, gemm, dtype, E, N, K, top_k, permute_x, permute_y, fuse_mul_post, fuse_mul_pre, fuse_swiglu,
-               keep_pre_activation] = problem;
+               keep_pre_activation, float32_dw, accumulate] = problem;
   CHECK((op == Op::forward && gemm == Gemm::gate_up && dtype == DType::bf16 && E == 1 && N == 8 && K == 8 && top_k == 1));
-  CHECK((permute_x && permute_y && fuse_mul_post && fuse_mul_pre && fuse_swiglu && keep_pre_activation));
+  CHECK((permute_x && permute_y && fuse_mul_post && fuse_mul_pre && fuse_swiglu && keep_pre_activation && float32_dw &&
+         accumulate));
   for (const ProblemFlag& flag : problem_flags()) {
     if (!flag.fusion.empty()) CHECK(parse_fusion(flag.fusion) == flag.member);
   }
   CHECK(parse_fusion("swiglu") == &Problem::fuse_swiglu);
-  CHECK_THROWS_WITH(parse_fusion("gelu"), "unknown fusion \"gelu\"; known: mul_post, mul_pre, swiglu, keep_pre_activation");
+  CHECK_THROWS_WITH(parse_fusion("gelu"),
+                    "unknown fusion \"gelu\"; known: mul_post, mul_pre, swiglu, keep_pre_activation, float32_dw, accumulate");
   CHECK_THROWS_AS(parse_fusion(""), UsageError);
+}
+
+TEST_CASE("The elements of dW, and what a call without rows writes") {
+  Problem problem = test::qwen3_gate_up();
+  CHECK_FALSE(writes_without_rows(problem));
+  problem.op = Op::dW;
+  CHECK(weight_element_bytes(problem) == 2);
+  CHECK(writes_without_rows(problem));
+  problem.float32_dw = problem.accumulate = true;
+  CHECK(weight_element_bytes(problem) == 4);
+  CHECK_FALSE(writes_without_rows(problem));
 }
 
 TEST_CASE("SwiGLU halves the columns of y") {
@@ -123,5 +147,9 @@ TEST_CASE("describe() shows every field that is set") {
   up.fuse_mul_pre = up.fuse_swiglu = up.keep_pre_activation = true;
   CHECK(describe(up) ==
         "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x fuse_mul_pre fuse_swiglu keep_pre_activation");
+  Problem weights = test::qwen3_gate_up();
+  weights.op = Op::dW;
+  weights.float32_dw = weights.accumulate = true;
+  CHECK(describe(weights) == "dW gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x float32_dw accumulate");
   CHECK(describe(test::smallest_problem()) == "forward gate_up bf16 E=1 N=8 K=8 top_k=1");
 }

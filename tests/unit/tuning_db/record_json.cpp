@@ -65,7 +65,8 @@ TEST_CASE("every fusion of a workload survives; an unknown one is refused with t
   CHECK(workload_from(JsonView(json, "f", "workload")) == problem);
   json["fusions"][1] = "gelu";
   CHECK_THROWS_WITH(workload_from(JsonView(json, "f", "workload")),
-                    Catch::Contains("fusions[1]") && Catch::Contains("known: mul_post, mul_pre, swiglu, keep_pre_activation"));
+                    Catch::Contains("fusions[1]") &&
+                        Catch::Contains("known: mul_post, mul_pre, swiglu, keep_pre_activation, float32_dw, accumulate"));
 }
 
 TEST_CASE("numbers that JSON cannot hold are refused, except a reference error", "[record_json]") {
