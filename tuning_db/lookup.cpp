@@ -29,15 +29,28 @@ bool is_near(const Entry& entry, int64_t tokens) {
   return measured / 2 + measured % 2 <= tokens && (measured > max_tokens / 2 || tokens <= 2 * measured);
 }
 
-/// The entries of the request's problem and device whose config is in today's space.
-std::vector<const Entry*> usable_entries(const std::vector<Entry>& entries, const LookupRequest& request) {
-  std::vector<const Entry*> usable;
+using Entries = std::vector<const Entry*>;
+
+/// The entries of a problem and the request's device whose config is in today's space.
+Entries usable_entries(const std::vector<Entry>& entries, const Problem& problem, const LookupRequest& request) {
+  Entries usable;
   for (const Entry& entry : entries) {
-    if (entry.problem == request.problem && entry.env.key == request.device && request.in_space(entry.config)) {
-      usable.push_back(&entry);
-    }
+    if (entry.problem == problem && entry.env.key == request.device && request.in_space(entry.config)) usable.push_back(&entry);
   }
   return usable;
+}
+
+/// The problem that computes the same, stored as plainly as can be.
+Problem plain(Problem problem) {
+  problem.float32_dw = problem.accumulate = false;
+  return problem;
+}
+
+/// Entries of the request's problem, then those that serve where the former say nothing.
+std::vector<Entries> ranked_entries(const std::vector<Entry>& entries, const LookupRequest& request) {
+  std::vector<Entries> ranked = {usable_entries(entries, request.problem, request)};
+  if (plain(request.problem) != request.problem) ranked.push_back(usable_entries(entries, plain(request.problem), request));
+  return ranked;
 }
 
 /// What an entry is worth for `tokens`; none when it says nothing about them.
@@ -73,20 +86,23 @@ std::string stale_warning(const Entry& entry, const LookupRequest& request) {
   return fmt::format(
       "the entry for {} at {} tokens was made by {}; it may be slower than it says. Run moe-tune tune "
       "for this model again",
-      describe(request.problem), entry.tokens.measured,
+      describe(entry.problem), entry.tokens.measured,
       compiler ? fmt::format("NVRTC {} (now {})", entry.env.nvrtc, request.nvrtc)
                : fmt::format("kernel sources of moe-tune {}", entry.gen.version));
 }
 
-Choice choose(const std::vector<const Entry*>& usable, const LookupRequest& request, int64_t tokens) {
+Choice choose(const std::vector<Entries>& ranked, const LookupRequest& request, int64_t tokens) {
   const Entry* best = nullptr;
   Grade best_grade = Grade::heuristic;
-  for (const Entry* entry : usable) {
-    const auto grade = grade_of(*entry, request, tokens);
-    if (!grade || *grade > best_grade) continue;
-    if (*grade < best_grade || goes_before(*entry, *best, request, tokens)) {
-      best = entry;
-      best_grade = *grade;
+  for (const Entries& usable : ranked) {
+    if (best != nullptr) break;
+    for (const Entry* entry : usable) {
+      const auto grade = grade_of(*entry, request, tokens);
+      if (!grade || *grade > best_grade) continue;
+      if (*grade < best_grade || goes_before(*entry, *best, request, tokens)) {
+        best = entry;
+        best_grade = *grade;
+      }
     }
   }
   Choice choice;
@@ -100,6 +116,7 @@ Choice choose(const std::vector<const Entry*>& usable, const LookupRequest& requ
   }
   choice.config = best->config;
   choice.why = reason(*best, best_grade, tokens);
+  if (best->problem != request.problem) choice.why += ", without accumulate and float32_dw";
   choice.stale = is_stale(*best, request);
   if (choice.stale) choice.warning = stale_warning(*best, request);
   choice.entry = *best;
@@ -127,7 +144,7 @@ std::string_view to_string(Grade grade) {
 
 Choice lookup(const std::vector<Entry>& entries, const LookupRequest& request, int64_t tokens) {
   if (auto choice = overridden(request)) return *std::move(choice);
-  return choose(usable_entries(entries, request), request, std::max<int64_t>(tokens, 1));
+  return choose(ranked_entries(entries, request), request, std::max<int64_t>(tokens, 1));
 }
 
 Ladder::Ladder(const std::vector<Entry>& entries, const LookupRequest& request) {
@@ -137,24 +154,26 @@ Ladder::Ladder(const std::vector<Entry>& entries, const LookupRequest& request) 
     return;
   }
   // The choice can change only after these token counts; between two of them one lookup speaks for all.
-  const std::vector<const Entry*> usable = usable_entries(entries, request);
+  const std::vector<Entries> ranked = ranked_entries(entries, request);
   std::set<int64_t> last = {max_tokens};
   for (int64_t power = 1; power < max_power_of_two; power *= 2) last.insert(power);
-  std::array<std::set<int64_t>, 4> measured_at;  // of the entries that compete by distance
-  for (const Entry* entry : usable) {
-    const int64_t measured = entry->tokens.measured;
-    last.insert({entry->tokens.lo - 1, entry->tokens.hi, (measured - 1) / 2});
-    if (measured <= max_tokens / 2) last.insert(2 * measured);
-    measured_at[(is_measured(*entry) ? 2u : 0u) + (is_stale(*entry, request) ? 1u : 0u)].insert(measured);
-  }
-  for (const std::set<int64_t>& rivals : measured_at) {
-    for (auto upper = rivals.begin(); upper != rivals.end(); ++upper) {
-      if (upper != rivals.begin()) last.insert(last_nearer_to_smaller(*std::prev(upper), *upper));
+  for (const Entries& usable : ranked) {
+    std::array<std::set<int64_t>, 4> measured_at;  // of the entries that compete by distance
+    for (const Entry* entry : usable) {
+      const int64_t measured = entry->tokens.measured;
+      last.insert({entry->tokens.lo - 1, entry->tokens.hi, (measured - 1) / 2});
+      if (measured <= max_tokens / 2) last.insert(2 * measured);
+      measured_at[(is_measured(*entry) ? 2u : 0u) + (is_stale(*entry, request) ? 1u : 0u)].insert(measured);
+    }
+    for (const std::set<int64_t>& rivals : measured_at) {
+      for (auto upper = rivals.begin(); upper != rivals.end(); ++upper) {
+        if (upper != rivals.begin()) last.insert(last_nearer_to_smaller(*std::prev(upper), *upper));
+      }
     }
   }
   last.erase(0);
   for (const int64_t tokens : last) {
-    Choice choice = choose(usable, request, tokens);
+    Choice choice = choose(ranked, request, tokens);
     const bool same = !choices_.empty() && choices_.back().config == choice.config && choices_.back().grade == choice.grade &&
                       choices_.back().entry == choice.entry;
     if (same) {

@@ -49,7 +49,8 @@ struct Choice {
   std::optional<Entry> entry;  ///< the entry that decided, if one did
 };
 
-/// The config for `tokens` (T; 0 counts as 1). `entries` as read_databases() gives them: without overlapping ranges. Throws
+/// The config for `tokens` (T; 0 counts as 1). `entries` as read_databases() gives them: without overlapping ranges. A dW whose
+/// options have no entry is served by those of plain dW: where the result goes hardly changes which config is best. Throws
 /// UsageError when the override file contradicts the problem.
 Choice lookup(const std::vector<Entry>& entries, const LookupRequest& request, int64_t tokens);
 

@@ -107,6 +107,34 @@ TEST_CASE("an entry is stale by the sources of its own config's family", "[looku
   CHECK(lookup({entry}, request, 1000).grade == Grade::exact);
 }
 
+TEST_CASE("dW that accumulates or is float32 falls back on entries of plain dW", "[lookup]") {
+  LookupRequest request = sample_request();
+  request.problem = Problem{.op = Op::dW, .E = 8, .N = 64, .K = 32, .top_k = 2};
+  Entry plain = measured_at(1024, 769, 1536, 64);
+  plain.problem = request.problem;
+  for (const bool float32_dw : {false, true}) {
+    request.problem.float32_dw = float32_dw;
+    request.problem.accumulate = true;
+    const Choice choice = lookup({plain}, request, 1000);
+    CHECK(choice.grade == Grade::exact);
+    CHECK(choice.config.BLOCK_M == 64);
+    CHECK_THAT(choice.why, Catch::EndsWith(", without accumulate and float32_dw"));
+    CHECK(lookup({plain}, request, 100).grade == Grade::heuristic);
+  }
+  // Its own entries go first, where they say anything.
+  Entry own = measured_at(4096, 3000, 4096, 32, Source::predicted);
+  own.problem = request.problem;
+  CHECK(lookup({plain, own}, request, 1600).config.BLOCK_M == 64);
+  CHECK(lookup({plain, own}, request, 2048).config.BLOCK_M == 32);
+  const Ladder ladder({plain, own}, request);
+  for (int64_t tokens = 1; tokens < 9000; ++tokens) {
+    REQUIRE(ladder.config(ladder.find(tokens)) == lookup({plain, own}, request, tokens).config);
+  }
+  // Plain dW is not served by them.
+  request.problem = plain.problem;
+  CHECK(lookup({own}, request, 4096).grade == Grade::heuristic);
+}
+
 TEST_CASE("entries of other workloads or devices or outside today's space do not count", "[lookup]") {
   LookupRequest request = sample_request();
   Entry other = sample_entry();
