@@ -34,8 +34,15 @@ struct Workbench::Buffers {
   DeviceBuffer x, w, y, reference, pre_activation, pre_activation_reference;
   DeviceBuffer m_sizes, gather_indices, topk_weights, flush, status, workspace, queue;
 
-  /// What launches write: Y, dX or dW.
-  DeviceBuffer& output() { return workload.problem.op == Op::dW ? w : y; }
+  /// What launches write, Y, dX or dW, is poison before; what they add to is random values, always the same.
+  void prepare_output(const UtilityKernels& utility, CUstream stream) {
+    const Problem& p = workload.problem;
+    if (!p.accumulate) return (p.op == Op::dW ? w : y).fill(poison, stream);
+    // A float32 value is a bf16 one with random further digits.
+    const DType dtype = p.float32_dw ? DType::bf16 : p.dtype;
+    const auto count = static_cast<std::int64_t>(w.bytes()) / element_bytes(dtype);
+    utility.fill_random(w.address(), count, dtype, 1.0f, static_cast<std::uint32_t>(workload.seed) + 3, stream);
+  }
   /// Launches follow one another: they share it.
   LaunchResources resources() const { return {workspace.get(), static_cast<unsigned*>(queue.get())}; }
 };
@@ -97,6 +104,7 @@ void Workbench::set_up(const Workload& workload) {
   b->queue.fill(0, stream);
   b->reference.fill(poison, stream);
   b->pre_activation_reference.fill(poison, stream);
+  b->prepare_output(*utility_, stream);  // which the reference adds to where launches do
   buffers_ = std::move(b);
   const abi::GroupedGemmArgs args = arguments();
   utility_->reference(p, args, buffers_->reference.address(), stream);
@@ -110,6 +118,7 @@ abi::GroupedGemmArgs Workbench::arguments() const {
   const Buffers& b = buffers();
   const Problem& p = b.workload.problem;
   const std::int64_t element = element_bytes(p.dtype);
+  const std::int64_t weight_element = weight_element_bytes(p);
   abi::GroupedGemmArgs args{};
   args.x = b.x.get();
   args.w = b.w.get();
@@ -119,9 +128,9 @@ abi::GroupedGemmArgs Workbench::arguments() const {
   args.gather_indices = b.gather_indices.get();
   args.topk_weights = b.topk_weights.get();
   args.status = static_cast<unsigned*>(b.status.get());
-  args.w_expert_bytes = static_cast<std::int64_t>(p.N) * p.K * element;
+  args.w_expert_bytes = static_cast<std::int64_t>(p.N) * p.K * weight_element;
   args.x_row_bytes = narrow<int>(rows_gemm(p).reduction * element, "bytes of a row of x");  // of dW K
-  args.w_row_bytes = narrow<int>(p.K * element, "bytes of a row of w");
+  args.w_row_bytes = narrow<int>(p.K * weight_element, "bytes of a row of w");
   args.y_row_bytes = narrow<int>(output_columns(p) * element, "bytes of a row of y");
   args.pre_activation_row_bytes = narrow<int>(p.N * element, "bytes of a row of pre_activation");
   args.M = workload_rows(p, b.workload.tokens);
@@ -149,12 +158,12 @@ Comparison Workbench::verify(const KernelConfig& config, const OnLaunch& on_laun
   const abi::GroupedGemmArgs args = arguments();
   const CUstream stream = stream_->get();
   if (on_launch) on_launch(0);
-  buffers_->output().fill(poison, stream);
+  buffers_->prepare_output(*utility_, stream);
   buffers_->pre_activation.fill(poison, stream);
   candidate.launch(args, buffers_->resources(), stream);
   stream_->synchronize();
   const Problem& problem = buffers_->workload.problem;
-  const double tolerance = row_tolerance(problem.dtype);
+  const double tolerance = row_tolerance(problem);
   Comparison comparison = utility_->compare(problem, args, buffers_->reference.address(), tolerance, stream);
   if (!problem.keep_pre_activation) return comparison;
   return worst_of(std::move(comparison), utility_->compare(pre_activation_problem(problem), pre_activation_args(args),

@@ -125,7 +125,7 @@ TunePlan make_plan(const TuneOptions& options) {
         point.seconds = std::ceil(static_cast<double>(point.compile) / options.jobs) * seconds_per_compile;
         host_rows = std::max<std::int64_t>(host_rows, workload_rows(problem, point.tokens));
         const std::int64_t weights = std::int64_t{problem.N} * problem.K;
-        weights_of_expert = std::max(weights_of_expert, weights * element_bytes(problem.dtype));
+        weights_of_expert = std::max(weights_of_expert, weights * weight_element_bytes(problem));
         if (!options.target.live) {
           point.seconds += winners_per_point * emulated_seconds_per_weight * static_cast<double>(weights);
         } else {

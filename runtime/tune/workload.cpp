@@ -21,7 +21,7 @@ WorkloadBytes workload_bytes(const Problem& p, int tokens, std::int64_t l2_bytes
   const std::int64_t products = checked_mul(rows, gemm.columns, "elements of y");
   const std::int64_t y = p.fuse_swiglu ? products / 2 : products;
   WorkloadBytes bytes;
-  bytes.weights = checked_mul(weights, element, "bytes of w");
+  bytes.weights = checked_mul(weights, weight_element_bytes(p), "bytes of w");
   bytes.x = checked_mul(checked_mul(x_rows, gemm.reduction, "elements of x"), element, "bytes of x");
   bytes.y = checked_mul(y, element, "bytes of y");
   bytes.reference = checked_mul(of_weights ? weights : y, sizeof(float), "bytes of the reference");

@@ -55,6 +55,14 @@ TEST_CASE("the bytes of every buffer are counted") {
   CHECK(workload_bytes(p, 10, 1001).flush == 2016);  // whole 16-byte reads
 }
 
+TEST_CASE("a float32 dW has twice the bytes") {
+  Problem p{.op = Op::dW, .E = 4, .N = 64, .K = 32, .top_k = 2};
+  CHECK(workload_bytes(p, 10, 1000).weights == 4 * 64 * 32 * 2);
+  p.float32_dw = true;
+  CHECK(workload_bytes(p, 10, 1000).weights == 4 * 64 * 32 * 4);
+  CHECK(workload_bytes(p, 10, 1000).reference == 4 * 64 * 32 * 4);
+}
+
 TEST_CASE("sizes beyond 32 bits are exact") {
   CHECK(workload_bytes(maverick_gate_up(), 8192, 0).weights == std::int64_t{21'474'836'480});
 }
