@@ -30,8 +30,10 @@ struct Call {
 // The sizes of the structs as first published: what a caller must give at least, also once fields have been added.
 constexpr std::size_t first_config_size = 36;
 constexpr std::size_t first_args_size = 88;
+constexpr std::size_t first_backward_args_size = 96;
 static_assert(offsetof(moe_tune_config_forward, family) == first_config_size &&
-              offsetof(moe_tune_forward_args, pre_activation) == first_args_size);
+              offsetof(moe_tune_forward_args, pre_activation) == first_args_size &&
+              offsetof(moe_tune_backward_args, accumulate) == first_backward_args_size);
 
 template <class Enum>
 Enum enum_of(const char* name, int value, Enum last) {
@@ -169,15 +171,17 @@ Call convert(const moe_tune_forward_args* given) {
 }
 
 Call convert_gradient(const moe_tune_backward_args* given, Op op) {
-  const moe_tune_backward_args a = checked_args(given, sizeof(moe_tune_backward_args), "moe_tune_backward_args");
+  const moe_tune_backward_args a = checked_args(given, first_backward_args_size, "moe_tune_backward_args");
   const Tensor dy("dy", a.dy, 2);
   const Tensor w = op == Op::dX ? Tensor("w", a.w, 3) : Tensor("dw", a.dw, 3);
   const Tensor x = op == Op::dX ? Tensor("dx", a.dx, 2) : Tensor("x", a.x, 2);
   Call call = common_call(a, w, dy);
   Problem& p = call.problem;
   p.op = op;
+  p.accumulate = a.accumulate != 0;
+  p.float32_dw = op == Op::dW && w.is(kDLFloat, 32);
   validate(p);
-  if (w.storage_type() != p.dtype || x.storage_type() != p.dtype) {
+  if ((!p.float32_dw && w.storage_type() != p.dtype) || x.storage_type() != p.dtype) {
     throw UsageError(op == Op::dX ? "dy, w and dx have different dtypes" : "dy, x and dw have different dtypes");
   }
   const std::int64_t M = rows_of("dy", dy, p);

@@ -114,8 +114,7 @@ struct GroupedGemm::State {
     const int M = narrow<int>(checked_mul(a.tokens, p.top_k, "grouped GEMM: tokens * top_k"), "grouped GEMM: tokens * top_k");
     if (a.max_sms < 0) throw UsageError(fmt::format("grouped GEMM: max_sms = {}", a.max_sms));
     const bool any = M > 0;
-    // dW of no rows is zeros.
-    const bool writes = any || p.op == Op::dW;
+    const bool writes = any || writes_without_rows(p);
     const void* x = p.op == Op::dX ? a.dx : a.x;
     const void* w = p.op == Op::dW ? a.dw : a.w;
     const void* y = p.op == Op::forward ? a.y : a.dy;
@@ -133,6 +132,7 @@ struct GroupedGemm::State {
     checks.pointer("workspace", a.workspace, tensor_alignment, false);
 
     const int element = element_bytes(p.dtype);
+    const int weight_element = weight_element_bytes(p);
     abi::GroupedGemmArgs args{};
     // Kernels of dX read rows of dY as those of forward read X, and write dX as those write Y.
     args.x = p.op == Op::dX ? y : x;
@@ -143,7 +143,7 @@ struct GroupedGemm::State {
     args.topk_weights = a.topk_weights;
     args.status = device.status_address();
     args.x_row_bytes = checks.row_bytes("x", a.x_row_stride, p.K, element);
-    args.w_row_bytes = checks.row_bytes("w", a.w_row_stride, p.K, element);
+    args.w_row_bytes = checks.row_bytes("w", a.w_row_stride, p.K, weight_element);
     args.y_row_bytes = checks.row_bytes("y", a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
     if (p.op == Op::dX) std::swap(args.x_row_bytes, args.y_row_bytes);
     if (p.keep_pre_activation) {
@@ -152,11 +152,11 @@ struct GroupedGemm::State {
     }
     const std::int64_t matrix = checked_mul(args.w_row_bytes, p.N, "bytes of one expert's weight");
     args.w_expert_bytes =
-        a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, element, "grouped GEMM: w expert stride");
-    if (args.w_expert_bytes % tensor_alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * element)) {
+        a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, weight_element, "grouped GEMM: w expert stride");
+    if (args.w_expert_bytes % tensor_alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * weight_element)) {
       throw UsageError(
           fmt::format("grouped GEMM: w expert stride {} is less than one expert's matrix or not a multiple of {} elements",
-                      a.w_expert_stride, tensor_alignment / element));
+                      a.w_expert_stride, tensor_alignment / weight_element));
     }
     args.M = M;
     args.m_sizes_64 = a.m_sizes_type == IndexType::int64;
@@ -177,7 +177,7 @@ struct GroupedGemm::State {
   void launch(const GemmKernel& kernel, const abi::GroupedGemmArgs& args, const GroupedGemmArgs& a, CUstream stream) {
     const std::size_t needed = kernel.workspace_bytes(args.M);
     LaunchResources resources{given_workspace(a, needed), nullptr};
-    if (args.M == 0 && problem.op != Op::dW) return;
+    if (args.M == 0 && !writes_without_rows(problem)) return;
     if (kernel.needs_queue()) resources.queue = queue_counter(device.queue_counters(), stream);
     const PooledWorkspace pooled(device.workspaces(), resources.workspace == nullptr ? needed : 0, stream);
     if (resources.workspace == nullptr) resources.workspace = pooled.get();
@@ -204,7 +204,7 @@ void GroupedGemm::run(const GroupedGemmArgs& args, CUstream stream) {
 
 void GroupedGemm::prepare(std::span<const std::int64_t> tokens, std::int64_t w_row_stride) {
   const Problem& p = state_->problem;
-  const WeightLayout layout = state_->layout(checks.row_bytes("w", w_row_stride, p.K, element_bytes(p.dtype)));
+  const WeightLayout layout = state_->layout(checks.row_bytes("w", w_row_stride, p.K, weight_element_bytes(p)));
   const CurrentContext current(state_->device.context());
   std::size_t most_workspace = 0;
   for (const std::int64_t count : tokens) {

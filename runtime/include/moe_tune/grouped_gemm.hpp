@@ -36,7 +36,8 @@ struct GroupedGemmArgs {
   void* y = nullptr;                     ///< (M, N), with fuse_swiglu (M, N / 2); rows past sum(m_sizes) are not touched
   const void* dy = nullptr;              ///< (M, N), ordered as y
   void* dx = nullptr;                    ///< (M, K): in slot order with permute_x, else in expert order; rows as of y
-  void* dw = nullptr;                    ///< (E, N, K); zeros for an expert without rows
+  void* dw = nullptr;                    ///< (E, N, K), float32 with float32_dw; zeros for an expert without rows. With
+                                         ///< accumulate added to, and not touched for an expert without rows
   void* pre_activation = nullptr;        ///< (M, N), indexed like y; needed with keep_pre_activation
   const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device
   const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; needed with permute_x or permute_y

@@ -95,7 +95,7 @@ typedef struct {
   const DLTensor* x;              /* dW: (T, K) with permute_x, else (M, K), same dtype; dX: NULL */
   const DLTensor* w;              /* dX: (E, N, K), same dtype; dW: NULL */
   const DLTensor* dx;             /* dX: (M, K), same dtype; written; dW: NULL */
-  const DLTensor* dw;             /* dW: (E, N, K), same dtype; written; dX: NULL */
+  const DLTensor* dw;             /* dW: (E, N, K), same dtype or float32; written; dX: NULL */
   const DLTensor* m_sizes;        /* (E), int32 or int64 */
   const DLTensor* gather_indices; /* (M), int32 or int64; NULL without a permutation */
   int32_t top_k;
@@ -104,6 +104,7 @@ typedef struct {
   int32_t max_sms;                       /* as in moe_tune_forward_args */
   const moe_tune_config_forward* config; /* NULL: the library chooses */
   const DLTensor* workspace;             /* 1-D, any dtype; NULL: the library's own */
+  int32_t accumulate;                    /* dW: dw[e] += the sum, in float32 and rounded once; not touched without rows; dX: 0 */
 } moe_tune_backward_args;
 
 /* As their namesakes of forward. */

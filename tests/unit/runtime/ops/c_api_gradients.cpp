@@ -1,7 +1,9 @@
 // The error paths of the gradients in the C API.
 #include <catch2/catch.hpp>
 
+#include <cstddef>
 #include <string>
+#include <utility>
 
 #include "moe_tune/moe_tune.h"
 #include "tests/support/environment_variable.hpp"
@@ -71,6 +73,35 @@ TEST_CASE("C API: a right gradient gets as far as looking for its device") {
   }
 }
 
+TEST_CASE("C API: dW is float32 where dw is, and accumulates where it is told to") {
+  const auto outcome = [](const GradientCall& call) {
+    const int result = call.run();
+    return std::pair(result, std::string(moe_tune_last_error()));
+  };
+  const GradientCall plain(true);
+  const auto expected = outcome(plain);
+  GradientCall float32_dw(true);
+  float32_dw.w.tensor.dtype = float32;
+  CHECK(outcome(float32_dw) == expected);
+  GradientCall accumulate(true);
+  accumulate.args.accumulate = 1;
+  CHECK(outcome(accumulate) == expected);
+  // A caller from before the field, with anything behind its struct.
+  GradientCall older(true);
+  older.args.struct_size = offsetof(moe_tune_backward_args, accumulate);
+  older.args.accumulate = 1;
+  CHECK(outcome(older) == expected);
+
+  GradientCall by_x(false);
+  by_x.args.accumulate = 1;
+  check_mistake(by_x, "accumulate belongs to dW, not to dX");
+  by_x.args.struct_size = offsetof(moe_tune_backward_args, accumulate);
+  CHECK(outcome(by_x) == expected);
+  GradientCall float32_w(false);
+  float32_w.w.tensor.dtype = float32;
+  check_mistake(float32_w, "w is neither bfloat16 nor float16");
+}
+
 TEST_CASE("C API: each wrong argument of a gradient is named") {
   for (const bool by_weights : {false, true}) {
     const auto check = [&](const char* message, void (*make)(GradientCall&)) {
@@ -86,6 +117,8 @@ TEST_CASE("C API: each wrong argument of a gradient is named") {
     check("m_sizes is NULL", [](GradientCall& c) { c.args.m_sizes = nullptr; });
     check("gather_indices is NULL", [](GradientCall& c) { c.args.gather_indices = nullptr; });
     check("dy is neither bfloat16 nor float16", [](GradientCall& c) { c.dy.tensor.dtype = float32; });
+    check(by_weights ? "dw is neither bfloat16 nor float16" : "w is neither bfloat16 nor float16",
+          [](GradientCall& c) { c.w.tensor.dtype = int32; });
     check("have different dtypes", [](GradientCall& c) { c.w.tensor.dtype = fp16; });
     check("have different dtypes", [](GradientCall& c) { c.x.tensor.dtype = c.dx.tensor.dtype = fp16; });
     check("dy has shape (12, 8), not (12, 16)", [](GradientCall& c) { c.dy.shape[1] = 8; });
