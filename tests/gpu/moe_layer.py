@@ -33,6 +33,8 @@ FUSIONS = {
     "mul_pre": "fuse_mul_pre",
     "swiglu": "fuse_swiglu",
     "keep_pre_activation": "keep_pre_activation",
+    "float32_dw": "float32_dw",
+    "accumulate": "accumulate",
 }
 
 
@@ -52,6 +54,8 @@ class Problem:
     fuse_mul_pre: bool = False
     fuse_swiglu: bool = False
     keep_pre_activation: bool = False
+    float32_dw: bool = False
+    accumulate: bool = False
     dtype: str = "bf16"
     op: str = "forward"
 
@@ -163,10 +167,14 @@ class Layer:
         if p.keep_pre_activation:
             shapes["pre_activation"] = (self.rows, p.n)
         # Rows after an output catch a store out of bounds.
+        dtype = torch.float32 if p.float32_dw else self.x.dtype
         self._guarded = {
-            name: torch.empty(rows + GUARD_ROWS, columns, device="cuda", dtype=self.x.dtype)
-            for name, (rows, columns) in shapes.items()
+            name: torch.empty(rows + GUARD_ROWS, columns, device="cuda", dtype=dtype) for name, (rows, columns) in shapes.items()
         }
+        self._old_dw = None
+        if p.accumulate:
+            generator = torch.Generator(device="cuda").manual_seed(3)
+            self._old_dw = torch.randn(p.experts, p.n, p.k, device="cuda", dtype=dtype, generator=generator)
         self.outputs = {name: tensor[:-GUARD_ROWS] for name, tensor in self._guarded.items()}
         if p.op == "dW":
             self.outputs["dw"] = self.outputs["dw"].view(p.experts, p.n, p.k)
@@ -183,8 +191,18 @@ class Layer:
         return other
 
     def poison(self):
+        """Every byte of the outputs; what is added to has its old values instead."""
         for tensor in self._guarded.values():
             tensor.view(torch.int16).fill_(-1)
+        if self._old_dw is not None:
+            self.outputs["dw"].copy_(self._old_dw)
+
+    def kept_without_rows(self):
+        """Whether experts without rows have the bits that a dW that is added to had before."""
+        if self._old_dw is None:
+            return True
+        without = [expert for expert, count in enumerate(self.row_counts) if count == 0]
+        return torch.equal(self.outputs["dw"][without].view(torch.int16), self._old_dw[without].view(torch.int16))
 
     def guard_intact(self):
         return all(bool((tensor[-GUARD_ROWS:].view(torch.int16) == -1).all()) for tensor in self._guarded.values())
@@ -224,6 +242,8 @@ class Layer:
         dy, x = self.sorted_dy(), self.sorted_x()
         for expert, begin, end in self.expert_rows():
             torch.mm(dy[begin:end].to(dtype).t(), x[begin:end].to(dtype), out=dw[expert])
+        if p.accumulate:
+            dw += self._old_dw
         return {"dw": dw}
 
     def _reference_y(self, dtype):
@@ -284,10 +304,13 @@ class Layer:
         return int(same.item())
 
     def bytes_to_move(self):
-        """What any implementation must move: weights of experts with rows, rows and outputs once, indices, routing weights."""
+        """What any implementation must move: weights of experts with rows, rows and outputs once, indices, routing weights. What is
+        added to is read as well."""
         p = self.problem
         weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * self.w.element_size() if "w" in self.inputs else 0
         tensors = [tensor for name, tensor in {**self.inputs, **self.outputs}.items() if name != "w"]
+        if p.accumulate:
+            tensors.append(self._old_dw)
         if p.permuted:
             tensors.append(self.gather_indices)
         if p.fuse_mul_post or p.fuse_mul_pre:

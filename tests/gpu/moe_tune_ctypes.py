@@ -80,6 +80,7 @@ class BackwardArgs(ctypes.Structure):
         ("max_sms", ctypes.c_int32),
         ("config", ctypes.POINTER(ForwardConfig)),
         ("workspace", ctypes.POINTER(DLTensor)),
+        ("accumulate", ctypes.c_int32),
     ]
 
 
@@ -279,7 +280,7 @@ class Call:
             self._set("gather_indices", layer.gather_indices)
         if problem.fuse_mul_post or problem.fuse_mul_pre:
             self._set("topk_weights", layer.topk_weights)
-        for flag in ("fuse_mul_post", "fuse_mul_pre", "fuse_swiglu"):
+        for flag in ("fuse_mul_post", "fuse_mul_pre", "fuse_swiglu", "accumulate"):
             if getattr(problem, flag):
                 setattr(self._args, flag, 1)
 

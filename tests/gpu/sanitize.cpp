@@ -57,7 +57,7 @@ std::vector<KernelConfig> configs(const Problem& problem) {
 
 std::vector<Problem> problems() {
   const Problem plain = {.E = 7, .N = 208, .K = 392, .top_k = 2};
-  std::vector<Problem> result(9, plain);
+  std::vector<Problem> result(11, plain);
   result[1].permute_x = true;
   result[1].dtype = DType::fp16;
   result[2].permute_y = result[2].fuse_mul_post = true;
@@ -76,6 +76,10 @@ std::vector<Problem> problems() {
   result[8].op = Op::dW;
   result[8].gemm = Gemm::down;
   result[8].permute_y = true;
+  result[9].op = Op::dW;
+  result[9].accumulate = true;
+  result[10].op = Op::dW;
+  result[10].float32_dw = result[10].accumulate = true;
   return result;
 }
 

@@ -1,5 +1,7 @@
-// dW: ragged rows of every kind, gathered rows, both dtypes, reruns, and an expert of infinities.
+// dW: ragged rows of every kind, gathered rows, both dtypes, float32, accumulation, reruns, and an expert of infinities.
 #include <catch2/catch.hpp>
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "generator/constraints.hpp"
@@ -72,16 +74,44 @@ TEST_CASE("dW: permute_y, fp16") {
   check_problem(problem);
 }
 
+TEST_CASE("dW: float32") {
+  Problem problem = plain;
+  problem.float32_dw = true;
+  check_problem(problem);
+}
+
+TEST_CASE("dW: accumulated in its dtype") {
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    Problem problem = plain;
+    problem.dtype = dtype;
+    problem.accumulate = true;
+    check_problem(problem);
+  }
+}
+
+TEST_CASE("dW: accumulated in float32, permute_y") {
+  Problem problem = plain;
+  problem.gemm = Gemm::down;
+  problem.permute_y = true;
+  problem.float32_dw = problem.accumulate = true;
+  check_problem(problem);
+}
+
 TEST_CASE("dW: 100 runs give the same bits") {
-  for (const KernelSpec& spec : kernels_of(plain)) {
-    INFO(to_string(spec.config));
-    const GemmKernel kernel = Gpu::get().load(spec);
-    WeightsCase weights(routed_case(plain, 1000, {RoutingSpec::Kind::zipf, 1.0, 5}));
-    weights.run(kernel);
-    const std::vector<std::uint16_t> first = weights.download();
-    for (int i = 0; i < 100; ++i) {
+  for (const auto& [float32_dw, accumulate] : {std::pair(false, false), std::pair(false, true), std::pair(true, true)}) {
+    Problem problem = plain;
+    problem.float32_dw = float32_dw;
+    problem.accumulate = accumulate;
+    for (const KernelSpec& spec : kernels_of(problem)) {
+      INFO(describe(problem) << ' ' << to_string(spec.config));
+      const GemmKernel kernel = Gpu::get().load(spec);
+      WeightsCase weights(routed_case(problem, 1000, {RoutingSpec::Kind::zipf, 1.0, 5}));
       weights.run(kernel);
-      REQUIRE(weights.download() == first);
+      const std::vector<std::byte> first = weights.download();
+      for (int i = 0; i < 100; ++i) {
+        weights.run(kernel);
+        REQUIRE(weights.download() == first);
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
-// One dW with its tensors on the device: random inputs, poisoned dW between guards, and the GPU's reference.
+// One dW with its tensors on the device: random inputs, dW poisoned or of random values between guards, and the GPU's reference.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -18,7 +19,7 @@ class WeightsCase {
   explicit WeightsCase(const CaseSpec& spec);
 
   const CaseSpec& spec() const { return spec_; }
-  /// Poisons dW, its guards and the workspace, clears the status, launches and waits; returns the status bits.
+  /// Sets dW and its guards back, poisons the workspace, clears the status, launches and waits; returns the status bits.
   unsigned run(const GemmKernel& kernel);
   /// What the launches left in the queue counter; must be 0.
   unsigned queue() const;
@@ -28,15 +29,24 @@ class WeightsCase {
   Comparison compare() const;
   /// Whether all that is not an element of dW still holds the poison.
   bool guards_intact() const;
-  /// dW with its padding.
-  std::vector<std::uint16_t> download() const;
+  /// dW with its padding and guards.
+  std::vector<std::byte> download() const;
+  /// Whether dW of an expert, its padding included, has the bits that it had before.
+  bool kept(int expert) const;
 
  private:
+  /// The first byte of a row of dW.
+  std::int64_t row_offset(int expert, int n) const { return (guard + expert * expert_stride() + n * row_stride()) * element(); }
+  std::int64_t element() const { return weight_element_bytes(spec_.problem); }
+  void make_old_values();
+
+  static constexpr std::int64_t guard = 64 * 1024;  // elements before and after dW
   std::int64_t row_stride() const { return spec_.problem.K + spec_.w_row_padding; }
   std::int64_t expert_stride() const { return spec_.problem.N * row_stride() + spec_.w_expert_padding; }
   int x_stride() const { return spec_.problem.K + spec_.x_padding; }
 
   CaseSpec spec_;
+  std::vector<std::byte> initial_;  // of dw_
   DeviceBuffer x_, dy_, dw_, reference_, m_sizes_, gather_indices_, status_, workspace_, queue_;
   abi::GroupedGemmArgs args_ = {};
 };
