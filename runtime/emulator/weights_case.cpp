@@ -90,7 +90,8 @@ void WeightsCase::make_old_values() {
   for (std::int64_t row = 0; row < std::int64_t{p.E} * p.N; ++row) {
     std::byte* target = initial_.data() + (row / p.N * expert_stride() + row % p.N * row_stride()) * element();
     for (int k = 0; k < p.K; ++k) {
-      const float old = random_normal(spec_.seed + 2000, static_cast<std::uint64_t>(row * p.K + k));
+      // -0 shows whether zeros are added.
+      const float old = k == 0 ? -0.0f : random_normal(spec_.seed + 2000, static_cast<std::uint64_t>(row * p.K + k));
       const std::uint16_t rounded = from_float(old, p.dtype);
       std::memcpy(target + k * element(), p.float32_dw ? static_cast<const void*>(&old) : &rounded,
                   static_cast<std::size_t>(element()));

@@ -60,14 +60,51 @@ Study dw_sm90_study() {
                "for (float& sum : block) (void)sum;"},
               {"stages of one buffer more are left to be read", "ptx::bulk_wait_read<Buffers - 1>();",
                "ptx::bulk_wait_read<Buffers>();"},
-              {"one buffer for every column block", "(turn * Base::blocks + block) % Buffers", "0u * (turn + block)"},
-              {"stores are not committed", "ptx::bulk_commit();  // also of nothing: a group for each block", ""},
-              {"column blocks are stored in each other's place", "tile.tile_k * Config::block_n + block * 64",
+              {"one buffer for every column block", "(turn * blocks + block) % Buffers", "0u * (turn + block)"},
+              {"stores are not committed", "ptx::bulk_commit();  // also of nothing: a group for each block", ";"},
+              {"column blocks are stored in each other's place", "tile.tile_k * Config::block_n + block * columns",
                "tile.tile_k * Config::block_n"},
               {"n tiles taken for k tiles", "Order == TileOrder::m_fastest ? local % n_tiles",
                "Order == TileOrder::n_fastest ? local % n_tiles"},
               {"experts without rows have no tiles", "return E * n_tiles * k_tiles;", "return (E - 1) * n_tiles * k_tiles;"},
           }};
+}
+
+Study dw_sm90_accumulated_study() {
+  // One tile of three column blocks, which two buffers take in turn, and one of a few columns.
+  Problem problem = problem_of(Op::dW, 88, 200);
+  problem.accumulate = true;
+  CaseSpec spec = ragged_case(problem);
+  spec.w_row_padding = 8;
+  return {
+      weights_subject("dW, sm90, accumulated", spec,
+                      parse_config("sm90_64x192x64_tokens_pingpong_w12_s3_c1_x1_queue_nfast_dispatch")),
+      {
+          {"mbarriers of old blocks await an arrival more", "ptx::mbarrier_init(old_blocks(shared, consumer) + buffer * 8, 1);",
+           "ptx::mbarrier_init(old_blocks(shared, consumer) + buffer * 8, 2);"},
+          {"both consumers' old blocks land at the same mbarriers", "turn_offset + 16 + consumer * 16", "turn_offset + 16"},
+          {"an old block is loaded before the buffer has been read",
+           "ptx::bulk_wait_read<0>();\n    for (int block = 0; block < Buffers", "for (int block = 0; block < Buffers"},
+          {"the third old block is loaded before the buffer has been read",
+           "ptx::bulk_wait_read<0>();\n        load_old(tile, block + Buffers - 1);", "load_old(tile, block + Buffers - 1);"},
+          {"the third old block is not loaded", "load_old(tile, block + Buffers - 1);", ""},
+          {"old blocks past K are loaded", "block < Buffers && block < blocks_within(tile)", "block < Buffers"},
+          {"old blocks are not waited for", "ptx::mbarrier_wait(old_barriers_ + buffer * 8, number / Buffers % 2);", ""},
+          {"always the first phase", "number / Buffers % 2", "0u * number"},
+          {"stored blocks are not counted", "stored_ += static_cast<u32>(within);", ""},
+          {"half of a block is announced", "ptx::mbarrier_arrive_expect_tx(barrier, Base::staging_bytes);",
+           "ptx::mbarrier_arrive_expect_tx(barrier, Base::staging_bytes / 2);"},
+          {"old elements of the first expert", "first_row(tile), tile.expert);\n  }\n\n  /// Adds",
+           "first_row(tile), 0);\n  }\n\n  /// Adds"},
+          {"an expert without rows is added to", "(!Problem::accumulate || tile.rows > 0)", "true"},
+          {"sums take the place of old elements", "add_rounded<Problem::type>(words.v[i],", "add_rounded<Problem::type>(0u,"},
+          {"lanes address the rows of another matrix", "warp() * 16 + lane() % 16)", "warp() * 16 + lane() % 8)"},
+          {"no proxy fence before sums are stored",
+           "add(acc, block, this->buffer_address(buffer));\n      ptx::fence_async_shared();",
+           "add(acc, block, this->buffer_address(buffer));"},
+          {"no barrier before sums are stored", "ptx::fence_async_shared();\n      this->barrier();",
+           "ptx::fence_async_shared();"},
+      }};
 }
 
 Study dw_sm80_study() {
@@ -98,6 +135,7 @@ Study dw_sm80_study() {
 
 TEST_CASE("dX of sm90: planted faults") { check_study(dx_sm90_study()); }
 TEST_CASE("dW of sm90: planted faults") { check_study(dw_sm90_study()); }
+TEST_CASE("dW of sm90 that accumulates: planted faults") { check_study(dw_sm90_accumulated_study()); }
 TEST_CASE("dW of sm80: planted faults") { check_study(dw_sm80_study()); }
 
 }  // namespace moe_tune::test

@@ -17,10 +17,21 @@ constexpr std::size_t fewest_mutants = 60;
 constexpr double smallest_share = 0.95;
 
 std::vector<Study> all_studies() {
-  return {forward_plain_study(), forward_gather_study(), forward_scatter_study(), forward_sm90_study(),
-          dx_sm90_study(),       dw_sm90_study(),        dw_sm80_study(),         ring_study(),
-          store_study(),         cluster_study(),        gather_study(),          queue_study(),
-          copier_study(),        ping_pong_study()};
+  return {forward_plain_study(),
+          forward_gather_study(),
+          forward_scatter_study(),
+          forward_sm90_study(),
+          dx_sm90_study(),
+          dw_sm90_study(),
+          dw_sm90_accumulated_study(),
+          dw_sm80_study(),
+          ring_study(),
+          store_study(),
+          cluster_study(),
+          gather_study(),
+          queue_study(),
+          copier_study(),
+          ping_pong_study()};
 }
 
 std::string_view ending_text(Ending ending) {

@@ -13,6 +13,7 @@ Study forward_scatter_study();
 Study forward_sm90_study();
 Study dx_sm90_study();
 Study dw_sm90_study();
+Study dw_sm90_accumulated_study();
 Study dw_sm80_study();
 Study ring_study();
 Study store_study();

@@ -63,7 +63,11 @@ void WeightsCase::make_old_values() {
   auto row = values.begin();
   for (int expert = 0; expert < p.E; ++expert) {
     for (int n = 0; n < p.N; ++n, row += static_cast<std::ptrdiff_t>(row_bytes)) {
-      std::copy_n(row, row_bytes, initial_.begin() + row_offset(expert, n));
+      const auto target = initial_.begin() + row_offset(expert, n);
+      std::copy_n(row, row_bytes, target);
+      // -0 shows whether zeros are added.
+      std::fill_n(target, element() - 1, std::byte{0});
+      target[element() - 1] = std::byte{0x80};
     }
   }
 }

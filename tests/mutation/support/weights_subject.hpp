@@ -9,7 +9,8 @@
 
 namespace moe_tune::test {
 
-/// A run is right when the status is the reference's and so is the dW of every expert.
+/// A run is right when the status is the reference's and so is the dW of every expert; one that accumulates keeps that of experts
+/// without rows.
 Subject weights_subject(std::string name, const CaseSpec& spec, const KernelConfig& config);
 
 }  // namespace moe_tune::test
