@@ -304,8 +304,8 @@ class Layer:
         return int(same.item())
 
     def bytes_to_move(self):
-        """What any implementation must move: weights of experts with rows, rows and outputs once, indices, routing weights. What is
-        added to is read as well."""
+        """What any implementation must move: weights of experts with rows, rows and outputs once, indices, routing weights. An
+        output that is added to is read as well."""
         p = self.problem
         weights = sum(count > 0 for count in self.row_counts) * p.n * p.k * self.w.element_size() if "w" in self.inputs else 0
         tensors = [tensor for name, tensor in {**self.inputs, **self.outputs}.items() if name != "w"]

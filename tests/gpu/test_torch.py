@@ -160,8 +160,9 @@ def check_graph(library, config):
 def check_reruns(library, config):
     """Further runs leave the bits of the first."""
     problems_of_ops = [make_problem("odd", gemm, op=op) for gemm in ("gate_up", "down") for op in ("forward", "dX", "dW")]
+    down_dw = make_problem("odd", "down", op="dW")
     fused = [make_problem("odd", "down").with_fusions(("mul_post",))]
-    fused += [make_problem("odd", "down", op="dW").with_fusions(names) for names in (("accumulate",), ("float32_dw", "accumulate"))]
+    fused += [down_dw.with_fusions(names) for names in (("accumulate",), ("float32_dw", "accumulate"))]
     for problem in (*problems_of_ops, *fused):
         layer = Layer(problem, 1024, "zipf:1.0")
         call = library.call(layer, config)
