@@ -50,16 +50,15 @@ class Tensor {
   std::int64_t stride(int dim) const;
   std::size_t bytes() const { return static_cast<std::size_t>(size(0)) * tensor_->dtype.bits * tensor_->dtype.lanes / 8; }
 
+  bool is(DLDataTypeCode code, int bits) const {
+    return tensor_->dtype.code == code && tensor_->dtype.bits == bits && tensor_->dtype.lanes == 1;
+  }
   DType storage_type() const;
   IndexType index_type() const;
   /// Of routing weights: float32, or `dtype`, which is that of the tensor named `dtype_of`.
   WeightType weight_type(DType dtype, const char* dtype_of) const;
 
  private:
-  bool is(DLDataTypeCode code, int bits) const {
-    return tensor_->dtype.code == code && tensor_->dtype.bits == bits && tensor_->dtype.lanes == 1;
-  }
-
   const char* name_;
   const DLTensor* tensor_;
 };

@@ -33,7 +33,7 @@ std::vector<KernelConfig> sm80_configs() {
 std::vector<KernelConfig> weights_configs(const Problem& problem) {
   std::vector<KernelConfig> result;
   for (const char* name : {"sm80_64x128x128_w4m1_s2_c1_nfast", "sm80_128x64x32_w8m4_s4_c2_mfast",
-                           "sm90_128x192x64_tokens_pingpong_w12_s5_c1_x1_queue_mfast_dispatch",
+                           "sm90_128x192x64_tokens_pingpong_w12_s4_c1_x1_queue_mfast_dispatch",
                            "sm90_64x192x128_tokens_coop_w8_s2_c1_x1_static_nfast_dispatch",
                            "sm90_128x128x64_tokens_coop_w12_s3_c1_x1_queue_nfast_dispatch"}) {
     const KernelConfig config = parse_config(name);

@@ -20,7 +20,7 @@ constexpr Problem plain = {.op = Op::dW, .E = 7, .N = 488, .K = 712, .top_k = 2}
 std::vector<KernelSpec> kernels_of(const Problem& problem) {
   std::vector<KernelSpec> kernels;
   for (const char* name :
-       {"sm90_128x192x64_tokens_pingpong_w12_s5_c1_x1_queue_mfast_dispatch",
+       {"sm90_128x192x64_tokens_pingpong_w12_s4_c1_x1_queue_mfast_dispatch",
         "sm90_192x128x64_tokens_pingpong_w12_s4_c1_x1_queue_nfast_dispatch",
         "sm90_64x64x64_tokens_pingpong_w12_s4_c1_x1_static_nfast_dispatch",
         "sm90_128x256x64_tokens_coop_w12_s3_c1_x1_queue_mfast_dispatch",
