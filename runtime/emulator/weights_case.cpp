@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -122,43 +121,26 @@ bool WeightsCase::kept(int expert) const {
   return std::equal(now.begin(), now.end(), before.begin(), before.end());
 }
 
-float WeightsCase::value(std::span<const std::byte> dw, std::int64_t index) const {
-  float number = 0;
-  std::uint16_t bits = 0;
-  const std::byte* source = dw.data() + index * element();
-  if (spec_.problem.float32_dw) {
-    std::memcpy(&number, source, sizeof number);
-    return number;
-  }
-  std::memcpy(&bits, source, sizeof bits);
-  return to_float(bits, spec_.problem.dtype);
-}
-
-double WeightsCase::error(int expert) const {
+Comparison WeightsCase::compare() const {
   const Problem& p = spec_.problem;
-  const auto dw = bytes_of(expert, {w_->data, w_->bytes});
-  double worst = 0;
-  for (int n = 0; n < p.N; ++n) {
-    const std::int64_t first = n * row_stride();
-    const float* expected = reference_.data() + (std::int64_t{expert} * p.N + n) * p.K;
-    double difference = 0;
-    double norm = 0;
-    for (int k = 0; k < p.K; ++k) {
-      const double off = double{value(dw, first + k)} - expected[k];
-      difference += off * off;
-      norm += double{expected[k]} * expected[k];
-    }
-    const std::int64_t next = n + 1 < p.N ? first + row_stride() : expert_stride();
-    const auto end = std::min<std::int64_t>(next * element(), static_cast<std::int64_t>(dw.size()));
-    const bool padded = std::all_of(dw.begin() + std::min((first + p.K) * element(), end), dw.begin() + end,
-                                    [](std::byte byte) { return byte == poison; });
-    const double relative = norm > 0          ? std::sqrt(difference / norm)
-                            : difference == 0 ? 0
-                                              : std::numeric_limits<double>::infinity();
-    if (!padded || std::isnan(relative)) return std::numeric_limits<double>::infinity();
-    worst = std::max(worst, relative);
+  abi::GroupedGemmArgs host = args_;
+  host.w = w_->data;
+  Comparison result = compare_weights(p, host, reference_);
+  for (int row = 0; row < p.E * p.N; ++row) {
+    const int expert = row / p.N;
+    const auto dw = bytes_of(expert, {w_->data, w_->bytes});
+    const auto size = static_cast<std::int64_t>(dw.size());
+    const std::int64_t first = row % p.N * row_stride();
+    const std::int64_t next = row % p.N + 1 < p.N ? first + row_stride() : expert_stride();
+    const std::int64_t begin = std::min((first + p.K) * element(), size);
+    const std::int64_t end = std::min(next * element(), size);
+    if (std::all_of(dw.begin() + begin, dw.begin() + end, [](std::byte byte) { return byte == poison; })) continue;
+    result.max_row_error = result.max_element_error = std::numeric_limits<double>::infinity();
+    result.expert_error[static_cast<std::size_t>(expert)] = result.max_row_error;
+    ++result.bad_rows;
+    if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
   }
-  return worst;
+  return result;
 }
 
 }  // namespace moe_tune::emulator

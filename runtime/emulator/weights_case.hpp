@@ -33,9 +33,8 @@ class WeightsCase {
   /// Sets dW back, poisons the workspace, clears the status, launches; returns the status bits. Throws KernelFault with a report,
   /// also for a queue counter that is not 0 afterwards.
   unsigned run(const GemmKernel& kernel, std::uint64_t seed);
-  /// The worst relative error of a row of dW of an expert against the reference; infinite for NaN, for anything but zeros where
-  /// the expert has no rows, and for padding that did not keep its poison.
-  double error(int expert) const;
+  /// dW of the last run against the reference, and whether its padding kept its poison (if not, the row before counts as bad).
+  Comparison compare() const;
   /// Of the elements of dW, which is not float32, how many are not what the reference is rounded to: 0 to 1.
   double rounded_otherwise() const;
   /// Whether dW of an expert, its padding included, has the bits that it had before.
@@ -46,7 +45,6 @@ class WeightsCase {
   void make_old_values();
   /// The bytes of an expert's dW and its padding.
   std::span<const std::byte> bytes_of(int expert, std::span<const std::byte> dw) const;
-  float value(std::span<const std::byte> dw, std::int64_t index) const;
 
   std::int64_t element() const { return weight_element_bytes(spec_.problem); }
   std::int64_t row_stride() const { return spec_.problem.K + spec_.w_row_padding; }

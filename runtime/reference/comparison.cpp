@@ -19,13 +19,14 @@ struct RowErrors {
   double element;
 };
 
-RowErrors judge_row(const std::uint16_t* y, std::span<const float> reference, DType dtype) {
-  const double subnormal = rounding_of_subnormals(dtype);
+/// `value(i)`: element i of the row; `subnormal`: how much of each error does not count.
+template <class Value>
+RowErrors judge_row(const Value& value, std::span<const float> reference, double subnormal) {
   double difference = 0;
   double size = 0;
   double largest = 0;
   for (std::size_t i = 0; i < reference.size(); ++i) {
-    double error = std::abs(static_cast<double>(to_float(y[i], dtype)) - reference[i]) - subnormal;
+    double error = std::abs(value(i) - reference[i]) - subnormal;
     if (error < 0) error = 0;  // a NaN stays
     difference += error * error;
     size += static_cast<double>(reference[i]) * reference[i];
@@ -36,6 +37,24 @@ RowErrors judge_row(const std::uint16_t* y, std::span<const float> reference, DT
   const double row = std::sqrt(difference / size);
   if (!std::isfinite(row)) return {infinity, infinity};
   return {row, std::sqrt(largest * static_cast<double>(reference.size()) / size)};
+}
+
+RowErrors judge_row(const std::uint16_t* y, std::span<const float> reference, DType dtype) {
+  const auto value = [&](std::size_t i) { return double{to_float(y[i], dtype)}; };
+  return judge_row(value, reference, rounding_of_subnormals(dtype));
+}
+
+void count(Comparison& result, int row, const RowErrors& errors, double tolerance) {
+  result.max_row_error = std::max(result.max_row_error, errors.row);
+  result.max_element_error = std::max(result.max_element_error, errors.element);
+  if (errors.row <= tolerance) return;
+  ++result.bad_rows;
+  if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
+}
+
+void count_of_expert(Comparison& result, int expert, const RowErrors& errors) {
+  double& worst = result.expert_error[static_cast<std::size_t>(expert)];
+  worst = std::max(worst, errors.row);
 }
 
 }  // namespace
@@ -69,13 +88,6 @@ Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args
   const auto row_of_y = [&](int row) {
     return reinterpret_cast<const std::uint16_t*>(static_cast<const char*>(args.y) + std::int64_t{row} * args.y_row_bytes);
   };
-  const auto count = [&](int row, const RowErrors& errors) {
-    result.max_row_error = std::max(result.max_row_error, errors.row);
-    result.max_element_error = std::max(result.max_element_error, errors.element);
-    if (errors.row <= row_tolerance) return;
-    ++result.bad_rows;
-    if (result.first_bad_row < 0 || row < result.first_bad_row) result.first_bad_row = row;
-  };
   const auto columns = static_cast<std::size_t>(output_columns(problem));
   std::vector<bool> defined(static_cast<std::size_t>(args.M));
   for (const RoutedRow& row : resolve_rows(problem, args).rows) {
@@ -83,14 +95,31 @@ Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args
     const auto target = static_cast<std::size_t>(row.target);
     defined[target] = true;
     const RowErrors errors = judge_row(row_of_y(row.target), reference.subspan(target * columns, columns), problem.dtype);
-    count(row.target, errors);
-    double& worst = result.expert_error[static_cast<std::size_t>(row.expert)];
-    worst = std::max(worst, errors.row);
+    count(result, row.target, errors, row_tolerance);
+    count_of_expert(result, row.expert, errors);
   }
   for (int row = 0; row < args.M; ++row) {
     const std::uint16_t* y = row_of_y(row);
     const bool touched = std::any_of(y, y + columns, [](std::uint16_t bits) { return bits != 0xffff; });
-    if (!defined[static_cast<std::size_t>(row)] && touched) count(row, {infinity, infinity});
+    if (!defined[static_cast<std::size_t>(row)] && touched) count(result, row, {infinity, infinity}, row_tolerance);
+  }
+  return result;
+}
+
+Comparison compare_weights(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference) {
+  Comparison result;
+  result.expert_error.resize(static_cast<std::size_t>(problem.E));
+  const auto columns = static_cast<std::size_t>(problem.K);
+  for (int row = 0; row < problem.E * problem.N; ++row) {
+    const int expert = row / problem.N;
+    const char* dw =
+        static_cast<const char*>(args.w) + expert * args.w_expert_bytes + std::int64_t{row % problem.N} * args.w_row_bytes;
+    const auto expected = reference.subspan(static_cast<std::size_t>(row) * columns, columns);
+    const auto float32 = [&](std::size_t i) { return double{reinterpret_cast<const float*>(dw)[i]}; };
+    const RowErrors errors = problem.float32_dw ? judge_row(float32, expected, 0)
+                                                : judge_row(reinterpret_cast<const std::uint16_t*>(dw), expected, problem.dtype);
+    count(result, row, errors, row_tolerance(problem));
+    count_of_expert(result, expert, errors);
   }
   return result;
 }

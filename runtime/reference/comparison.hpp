@@ -46,4 +46,7 @@ double row_error(const std::uint16_t* y, std::span<const float> reference, DType
 Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,
                         double row_tolerance);
 
+/// The same of dW, args.w, whose rows are all defined; `reference` is (E, N, K). A row is bad above row_tolerance(problem).
+Comparison compare_weights(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference);
+
 }  // namespace moe_tune

@@ -36,34 +36,44 @@ EmulatedWorkbench::EmulatedWorkbench(EmitFunction emit) : emit_(emit_or_default(
 }
 
 void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {
-  if (!case_ || case_->spec().problem != workload.problem) kernels_.clear();
-  case_.reset();
+  if (kernels_of_ != workload.problem) kernels_.clear();
+  kernels_of_ = workload.problem;
+  rows_.reset();
+  weights_.reset();
   CaseSpec spec = routed_case(workload.problem, workload.tokens, workload.routing);
   spec.m_sizes = shared_among(spec.m_sizes, std::min(place.experts, workload.problem.E));
   spec.topk_weights_f32 = false;  // as on a GPU
   spec.seed = static_cast<std::uint32_t>(workload.seed);
-  case_.emplace(spec);
+  if (workload.problem.op == Op::dW) {
+    weights_.emplace(spec);
+  } else {
+    rows_.emplace(spec);
+  }
   schedules_ = place.schedules;
 }
 
 const emulator::GemmKernel& EmulatedWorkbench::kernel(const KernelConfig& config) {
   if (const auto found = kernels_.find(config); found != kernels_.end()) return found->second;
-  const Problem& problem = case_->spec().problem;
-  return kernels_.try_emplace(config, problem, config, emit_(problem, config)).first->second;
+  return kernels_.try_emplace(config, kernels_of_, config, emit_(kernels_of_, config)).first->second;
 }
 
 VerifyReply EmulatedWorkbench::verify(const KernelConfig& config, const OnLaunch& on_launch) {
-  if (!case_) throw UsageError("no workload is set up: call set_up first");
+  if (!rows_ && !weights_) throw UsageError("no workload is set up: call set_up first");
   const emulator::GemmKernel& candidate = kernel(config);
+  return rows_ ? verify(*rows_, candidate, on_launch) : verify(*weights_, candidate, on_launch);
+}
+
+template <class Case>
+VerifyReply EmulatedWorkbench::verify(Case& tensors, const emulator::GemmKernel& candidate, const OnLaunch& on_launch) const {
   Comparison worst;
   for (int schedule = 0; schedule < schedules_; ++schedule) {
     if (on_launch) on_launch(schedule);
-    const unsigned status = case_->run(candidate, static_cast<std::uint64_t>(schedule));
-    if (status != case_->expected_status()) {
+    const unsigned status = tensors.run(candidate, static_cast<std::uint64_t>(schedule));
+    if (status != tensors.expected_status()) {
       throw emulator::KernelFault(
-          fmt::format("sets status bits {:#x} where the data call for {:#x}", status, case_->expected_status()));
+          fmt::format("sets status bits {:#x} where the data call for {:#x}", status, tensors.expected_status()));
     }
-    Comparison found = case_->compare();
+    Comparison found = tensors.compare();
     if (!found.pass()) return emulated_verify_reply(found, schedule);
     if (schedule == 0 || found.max_row_error > worst.max_row_error) worst = std::move(found);
   }

@@ -9,6 +9,7 @@
 
 #include "moe_tune/config.hpp"
 #include "runtime/emulator/gemm_kernel.hpp"
+#include "runtime/emulator/weights_case.hpp"
 #include "runtime/tune/emit_function.hpp"
 #include "runtime/tune/protocol.hpp"
 #include "runtime/tune/workload.hpp"
@@ -34,11 +35,15 @@ class EmulatedWorkbench {
 
  private:
   const emulator::GemmKernel& kernel(const KernelConfig& config);
+  template <class Case>
+  VerifyReply verify(Case& tensors, const emulator::GemmKernel& candidate, const OnLaunch& on_launch) const;
 
   EmitFunction emit_;
   int schedules_ = 0;
-  std::optional<emulator::GemmCase> case_;
-  std::unordered_map<KernelConfig, emulator::GemmKernel, ConfigHash> kernels_;  ///< of the problem of case_
+  std::optional<emulator::GemmCase> rows_;        ///< of forward and dX
+  std::optional<emulator::WeightsCase> weights_;  ///< of dW
+  Problem kernels_of_;
+  std::unordered_map<KernelConfig, emulator::GemmKernel, ConfigHash> kernels_;  ///< of that problem
 };
 
 }  // namespace moe_tune

@@ -40,6 +40,7 @@ TEST_CASE("The default gathers many rows in the kernel where that is for few col
   problem.op = Op::dX;
   REQUIRE(problem.permute_y);
   CHECK(default_config(problem, 8192, find_device("h200")).gather == Gather::in_kernel);  // 768 columns
+  CHECK(default_config(problem, 32768, find_device("h200")).gather == Gather::copy_ahead);
   problem.K = 4096;
   CHECK(default_config(problem, 8192, find_device("h200")).gather == Gather::copy_ahead);
 }
