@@ -25,6 +25,16 @@ std::vector<std::int64_t> shared_among(const std::vector<std::int64_t>& m_sizes,
   return shared;
 }
 
+/// Of dW every expert stores all of its weight: those that have rows, and one that has none where there are such.
+CaseSpec with_few_experts(CaseSpec spec) {
+  std::vector<std::int64_t>& sizes = spec.m_sizes;
+  const std::size_t all = sizes.size();
+  sizes.erase(std::remove(sizes.begin(), sizes.end(), 0), sizes.end());
+  if (sizes.size() < all) sizes.push_back(0);
+  spec.problem.E = static_cast<int>(sizes.size());
+  return spec;
+}
+
 }  // namespace
 
 EmulatedWorkbench::EmulatedWorkbench(EmitFunction emit) : emit_(emit_or_default(std::move(emit))) {
@@ -36,8 +46,6 @@ EmulatedWorkbench::EmulatedWorkbench(EmitFunction emit) : emit_(emit_or_default(
 }
 
 void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {
-  if (kernels_of_ != workload.problem) kernels_.clear();
-  kernels_of_ = workload.problem;
   rows_.reset();
   weights_.reset();
   CaseSpec spec = routed_case(workload.problem, workload.tokens, workload.routing);
@@ -45,10 +53,13 @@ void EmulatedWorkbench::set_up(const Workload& workload, const Place& place) {
   spec.topk_weights_f32 = false;  // as on a GPU
   spec.seed = static_cast<std::uint32_t>(workload.seed);
   if (workload.problem.op == Op::dW) {
+    spec = with_few_experts(std::move(spec));
     weights_.emplace(spec);
   } else {
     rows_.emplace(spec);
   }
+  if (kernels_of_ != spec.problem) kernels_.clear();
+  kernels_of_ = spec.problem;
   schedules_ = place.schedules;
 }
 

@@ -23,7 +23,8 @@ class EmulatedWorkbench {
   explicit EmulatedWorkbench(EmitFunction emit = {});
 
   /// Makes the tensors and computes the float32 reference. Those of the workload before are freed first. The rows that `workload`
-  /// gives to neighbouring experts go to one of them, until place.experts have rows.
+  /// gives to neighbouring experts go to one of them, until place.experts have rows. Of dW the kernels are made for those and one
+  /// without rows: every other one would store a weight of zeros.
   void set_up(const Workload& workload, const Place& place);
 
   /// Told before a launch, with its schedule.

@@ -34,6 +34,14 @@ TEST_CASE("verify --device emulator runs the chosen configs of a model on a mach
   CHECK(cases == 8);  // GEMMs, token counts, routings
 }
 
+TEST_CASE("verify --device emulator runs the gradients, of dW those experts alone that have rows and one that has none") {
+  const Sandbox box;
+  const CliResult result = box.run(emulated(box, {"--gemm", "down", "--op", "dX,dW", "--tokens", "5", "--seeds", "1"}));
+  INFO(result.out << result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, Contains("dX") && Contains("dW") && Contains("verified") && !Contains("fault"));
+}
+
 TEST_CASE("verify --device emulator takes any config, and needs no CUDA when it is named") {
   Sandbox box;
   box.set("MOE_TUNE_NVRTC", (box / "libnvrtc.so").string());
