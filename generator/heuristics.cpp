@@ -100,6 +100,12 @@ constexpr double copying_rows = 384;
 /// Up to so many columns a row is gathered for at most four tiles, which costs less than any copy for longer.
 constexpr int few_columns = 1024;
 constexpr double gathering_few_columns_to = 1200;
+constexpr KernelConfig gathering_few_columns() {
+  KernelConfig config = streaming(128, 256, 4, 1);
+  config.tile_source = TileSource::queue;
+  config.tile_order = TileOrder::n_fastest;
+  return config;
+}
 
 /// `wanted` with as little of its depth given up as the device asks for: resident blocks before stages, depth of a stage last.
 std::optional<KernelConfig> fitted(const Problem& p, const KernelConfig& wanted, const DeviceDescription& device) {
@@ -124,7 +130,9 @@ KernelConfig wanted_sm90(const Problem& p, double rows_per_expert) {
   const bool gathers = gathered && !(p.fuse_mul_pre && many);
   const double gathers_to = rows_gemm(p).columns <= few_columns ? gathering_few_columns_to : gathering_to;
   const bool gathers_wide = gathers && many && rows_per_expert <= gathers_to;
-  KernelConfig wanted = gathers_wide ? choose(gathering_rungs, rows_per_expert) : choose(sm90_rungs, rows_per_expert);
+  KernelConfig wanted = !gathers_wide                     ? choose(sm90_rungs, rows_per_expert)
+                        : rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
+                                                          : gathering_few_columns();
   if (!gathers) wanted.gather = Gather::dispatch;
   if (gathered && !gathers_wide && rows_per_expert >= copying_rows) wanted.gather = Gather::copy_ahead;
   // Gate and up columns come in pairs of 64, of one consumer.
