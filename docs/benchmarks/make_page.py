@@ -24,7 +24,8 @@ Speeds of tuned kernels against a peer in the same rounds: 1 is equal, more is f
 says how much longer one variant takes than another. Means are geometric. Big is qwen3-235b-a22b at 16384 tokens, qwen3-30b-a3b
 at 8192 and 32768 and llama4-scout at 8192; the other lines are of qwen3-30b-a3b, both GEMMs each. Permuted is what the first and
 the second GEMM of a block permute. Sustained is some time back to back, without rounds. Unsloth's kernel was measured apart from
-these files. `targets.py --each` prints every single value.
+these files. Op dX+dW is both gradients of down after one dispatch of dY, timed together, beside both products of the peers; where
+gradients are "permuted as in a block" its ratio counts for each of the two. `targets.py --each` prints every single value.
 
 {targets}
 
