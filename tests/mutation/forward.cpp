@@ -161,7 +161,7 @@ Study forward_scatter_study() {
               {"slots past the tile's last row are stored", "tile_row < tile.rows", "tile_row <= tile.rows"},
               {"row of y in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes / 2) + column * 2"},
               {"column in elements, not bytes", "args_.y_row_bytes) + column * 2", "args_.y_row_bytes) + column"},
-              {"groups of columns overlap", "first + n * 64", "first + n * 32"},
+              {"groups of columns overlap", "first + n * 64", "first + n * 32", 1, 3},
               {"a short K gets fewer k-blocks than stages", "return needed < Stages ? Stages : needed;", "return needed;"},
               {"missing slots are not skipped", "stored = rows[m][half] >= 0", "stored = true"},
               {"copies not committed", "ptx::cp_async_commit();", ""},

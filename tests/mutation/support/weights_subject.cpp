@@ -17,9 +17,16 @@ std::string run(emulator::WeightsCase& call, const emulator::GemmKernel& kernel,
   if (const unsigned status = call.run(kernel, seed); status != call.expected_status())
     return fmt::format("status {} instead of {}", status, call.expected_status());
   const Comparison comparison = call.compare();
-  if (comparison.pass()) return "";
-  return fmt::format("dW, {} rows, the first is {}: error {:.2g}", comparison.bad_rows, comparison.first_bad_row,
-                     comparison.max_row_error);
+  if (!comparison.pass()) {
+    return fmt::format("dW, {} rows, the first is {}: error {:.2g}", comparison.bad_rows, comparison.first_bad_row,
+                       comparison.max_row_error);
+  }
+  const CaseSpec& spec = call.spec();
+  for (int expert = 0; spec.problem.accumulate && expert < spec.problem.E; ++expert) {
+    const bool without_rows = spec.m_sizes[static_cast<std::size_t>(expert)] == 0;
+    if (without_rows && !call.kept(expert)) return fmt::format("dW of expert {} changed without rows", expert);
+  }
+  return "";
 }
 
 }  // namespace
