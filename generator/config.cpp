@@ -80,13 +80,7 @@ constexpr ConfigField fields[] = {
     {"schedule", {}, {only_0, both}, schedule_spelling, "how consumer warpgroups share tiles", false, MOE_TUNE_FIELD(schedule)},
     {"cluster", {}, {only_1, sm90_cluster}, {}, "blocks that share token rows by multicast", false, MOE_TUNE_FIELD(cluster)},
     {"tile_source", {}, {only_0, both}, source_spelling, "where blocks get their tiles from", false, MOE_TUNE_FIELD(tile_source)},
-    {"gather",
-     {},
-     {only_0, sm90_gather},
-     gather_spelling,
-     "how rows that permute_x asks for are got",
-     false,
-     MOE_TUNE_FIELD(gather)},
+    {"gather", {}, {only_0, sm90_gather}, gather_spelling, "how gathered rows are got", false, MOE_TUNE_FIELD(gather)},
 };
 // clang-format on
 

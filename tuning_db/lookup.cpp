@@ -116,7 +116,7 @@ Choice choose(const std::vector<Entries>& ranked, const LookupRequest& request, 
   }
   choice.config = best->config;
   choice.why = reason(*best, best_grade, tokens);
-  if (best->problem != request.problem) choice.why += ", without accumulate and float32_dw";
+  if (best->problem != request.problem) choice.why += ", of plain dW";
   choice.stale = is_stale(*best, request);
   if (choice.stale) choice.warning = stale_warning(*best, request);
   choice.entry = *best;

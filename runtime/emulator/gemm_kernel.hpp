@@ -1,4 +1,4 @@
-// A forward kernel on the emulated device, and the tensors of a call of it.
+// A grouped-GEMM kernel on the emulated device, and the tensors of a call of it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A compiled forward kernel, loaded on one device and ready to launch.
+// A compiled grouped-GEMM kernel, loaded on one device and ready to launch.
 #pragma once
 
 #include <cuda.h>

@@ -1,5 +1,5 @@
-// The argument of a forward kernel of the sm90 family. One description of its tensor maps, for the GPU and for the emulated
-// device.
+// The argument of a kernel of token rows (forward, dX) of the sm90 family. One description of its tensor maps, for the GPU and
+// for the emulated device.
 #pragma once
 
 #include <cstddef>

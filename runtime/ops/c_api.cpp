@@ -172,6 +172,9 @@ Call convert(const moe_tune_forward_args* given) {
 
 Call convert_gradient(const moe_tune_backward_args* given, Op op) {
   const moe_tune_backward_args a = checked_args(given, first_backward_args_size, "moe_tune_backward_args");
+  if (op == Op::dX ? a.x != nullptr || a.dw != nullptr : a.w != nullptr || a.dx != nullptr) {
+    throw UsageError(op == Op::dX ? "dX has no x and no dw: they must be NULL" : "dW has no w and no dx: they must be NULL");
+  }
   const Tensor dy("dy", a.dy, 2);
   const Tensor w = op == Op::dX ? Tensor("w", a.w, 3) : Tensor("dw", a.dw, 3);
   const Tensor x = op == Op::dX ? Tensor("dx", a.dx, 2) : Tensor("x", a.x, 2);
@@ -224,10 +227,6 @@ Operations& operations() {
   static Operations& all = *new Operations();
   return all;
 }
-
-}  // namespace
-
-namespace {
 
 void run(const Call& call, void* stream) { operations().find(call).run(call.args, static_cast<CUstream_st*>(stream)); }
 

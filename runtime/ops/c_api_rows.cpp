@@ -49,6 +49,14 @@ void take_routing(const Given& a, Args& args, int device) {
   }
 }
 
+// What callers compiled against the first version with these structs say.
+constexpr std::size_t first_permute_rows_args_size = 40;
+constexpr std::size_t first_combine_rows_args_size = 32;
+constexpr std::size_t first_swiglu_gradient_args_size = 72;
+static_assert(sizeof(moe_tune_permute_rows_args) == first_permute_rows_args_size &&
+              sizeof(moe_tune_combine_rows_args) == first_combine_rows_args_size &&
+              sizeof(moe_tune_swiglu_gradient_args) == first_swiglu_gradient_args_size);
+
 /// The rows of a tensor are the slots of as many tokens as there are.
 void require_slots(const char* name, std::int64_t rows, const char* divisor_name, int divisor) {
   if (divisor < 1) throw UsageError(fmt::format("{} = {}, where 1 or more is needed", divisor_name, divisor));
@@ -57,7 +65,7 @@ void require_slots(const char* name, std::int64_t rows, const char* divisor_name
 }
 
 Call<PermuteRowsArgs> convert(const moe_tune_permute_rows_args* given) {
-  const auto a = checked_args(given, sizeof(moe_tune_permute_rows_args), "moe_tune_permute_rows_args");
+  const auto a = checked_args(given, first_permute_rows_args_size, "moe_tune_permute_rows_args");
   const Tensor x("x", a.x, 2);
   const Tensor rows("rows", a.rows, 2);
   Call<PermuteRowsArgs> call{x.device(), {}};
@@ -78,7 +86,7 @@ Call<PermuteRowsArgs> convert(const moe_tune_permute_rows_args* given) {
 }
 
 Call<CombineRowsArgs> convert(const moe_tune_combine_rows_args* given) {
-  const auto a = checked_args(given, sizeof(moe_tune_combine_rows_args), "moe_tune_combine_rows_args");
+  const auto a = checked_args(given, first_combine_rows_args_size, "moe_tune_combine_rows_args");
   const Tensor rows("rows", a.rows, 2);
   Call<CombineRowsArgs> call{rows.device(), {}};
   CombineRowsArgs& args = call.args;
@@ -102,7 +110,7 @@ Call<CombineRowsArgs> convert(const moe_tune_combine_rows_args* given) {
 }
 
 Call<SwigluGradientArgs> convert(const moe_tune_swiglu_gradient_args* given) {
-  const auto a = checked_args(given, sizeof(moe_tune_swiglu_gradient_args), "moe_tune_swiglu_gradient_args");
+  const auto a = checked_args(given, first_swiglu_gradient_args_size, "moe_tune_swiglu_gradient_args");
   constexpr const char* first = "d_activation";
   const Tensor gradient(first, a.d_activation, 2);
   Call<SwigluGradientArgs> call{gradient.device(), {}};

@@ -118,10 +118,13 @@ struct GroupedGemm::State {
     const void* x = p.op == Op::dX ? a.dx : a.x;
     const void* w = p.op == Op::dW ? a.dw : a.w;
     const void* y = p.op == Op::forward ? a.y : a.dy;
+    const char* const x_name = p.op == Op::dX ? "dx" : "x";
+    const char* const w_name = p.op == Op::dW ? "dw" : "w";
+    const char* const y_name = p.op == Op::forward ? "y" : "dy";
     const auto index_bytes = [](IndexType type) { return type == IndexType::int64 ? 8 : 4; };
-    checks.pointer(p.op == Op::dX ? "dx" : "x", x, tensor_alignment, any);
-    checks.pointer(p.op == Op::dW ? "dw" : "w", w, tensor_alignment, writes);
-    checks.pointer(p.op == Op::forward ? "y" : "dy", y, tensor_alignment, any);
+    checks.pointer(x_name, x, tensor_alignment, any);
+    checks.pointer(w_name, w, tensor_alignment, writes);
+    checks.pointer(y_name, y, tensor_alignment, any);
     checks.pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), writes);
     checks.pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
                    ", and the problem permutes rows");
@@ -142,9 +145,9 @@ struct GroupedGemm::State {
     args.gather_indices = a.gather_indices;
     args.topk_weights = a.topk_weights;
     args.status = device.status_address();
-    args.x_row_bytes = checks.row_bytes("x", a.x_row_stride, p.K, element);
-    args.w_row_bytes = checks.row_bytes("w", a.w_row_stride, p.K, weight_element);
-    args.y_row_bytes = checks.row_bytes("y", a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
+    args.x_row_bytes = checks.row_bytes(x_name, a.x_row_stride, p.K, element);
+    args.w_row_bytes = checks.row_bytes(w_name, a.w_row_stride, p.K, weight_element);
+    args.y_row_bytes = checks.row_bytes(y_name, a.y_row_stride, p.fuse_swiglu ? p.N / 2 : p.N, element);
     if (p.op == Op::dX) std::swap(args.x_row_bytes, args.y_row_bytes);
     if (p.keep_pre_activation) {
       args.pre_activation = a.pre_activation;
@@ -155,8 +158,8 @@ struct GroupedGemm::State {
         a.w_expert_stride == 0 ? matrix : checked_mul(a.w_expert_stride, weight_element, "grouped GEMM: w expert stride");
     if (args.w_expert_bytes % tensor_alignment != 0 || (args.w_expert_bytes < matrix - args.w_row_bytes + p.K * weight_element)) {
       throw UsageError(
-          fmt::format("grouped GEMM: w expert stride {} is less than one expert's matrix or not a multiple of {} elements",
-                      a.w_expert_stride, tensor_alignment / weight_element));
+          fmt::format("grouped GEMM: {} expert stride {} is less than one expert's matrix or not a multiple of {} elements",
+                      w_name, a.w_expert_stride, tensor_alignment / weight_element));
     }
     args.M = M;
     args.m_sizes_64 = a.m_sizes_type == IndexType::int64;

@@ -1,4 +1,4 @@
-// One call of a forward kernel, down to the layout of its tensors: what tests and verification vary.
+// One call of a grouped-GEMM kernel, down to the layout of its tensors: what tests and verification vary.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The forward grouped GEMM on the CPU, as plain as it can be written: the definition that GPU code is judged by.
+// Forward and dX on the CPU, as plain as it can be written: the definition that GPU code is judged by.
 #pragma once
 
 #include <span>

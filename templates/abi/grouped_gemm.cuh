@@ -1,4 +1,4 @@
-// The arguments of a grouped-GEMM kernel and its status bits: the only template that host code includes.
+// The arguments of a grouped-GEMM kernel and its status bits. Of templates, those of abi/ are what host code includes.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 
@@ -10,7 +10,11 @@ enum StatusBit : unsigned {
   status_bad_m_sizes = 2u,       // a negative size, or a sum above M: sizes are cut so that rows stay inside [0, M)
 };
 
-/// Passed by value. The pointers, strides, M and the device data are all that a compiled kernel does not know.
+/// Passed by value. The pointers, strides, M and the device data are all that a compiled kernel does not know. Below, x, w and y
+/// are those of forward; gradients have in their place
+///         x                       w                                    y
+///   dX    dY (M, N), read         W                                    dX (M, K), written
+///   dW    X, read                 dW (E, N, K), written, or float32    dY (M, N), read
 struct GroupedGemmArgs {
   const void* x;               // (T, K) with permute_x, else (M, K)
   const void* w;               // (E, N, K)

@@ -1,4 +1,4 @@
-// The argument of a forward kernel of the sm90 family.
+// The argument of a kernel of token rows (forward, dX) of the sm90 family; of dX x is dY, y is dX, and K and N change places.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 #pragma once
 

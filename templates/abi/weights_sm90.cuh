@@ -16,8 +16,8 @@ struct alignas(64) WeightsSm90Args {
   unsigned* queue;       // as in RowsSm90Args
   TensorMap x;  // {K, BLOCK_K, M + BLOCK_K + 1}; boxes of BLOCK_K rows, or one of BLOCK_N columns (mainloop/side_boxes.cuh)
   TensorMap y;  // {N, BLOCK_K, M + BLOCK_K + 1}, of dY; boxes of BLOCK_K rows, or one of BLOCK_M columns
-  TensorMap
-      w;  // {K, N, E}, of dW; boxes of the rows of a tile that one consumer warpgroup stores, of float32 with half the columns
+  // {K, N, E}, of dW; boxes of the rows of a tile that one consumer warpgroup stores, of float32 with half the columns.
+  TensorMap w;
 };
 
 }  // namespace moe_tune::abi

@@ -1,4 +1,4 @@
-// The float32 reference of a forward grouped GEMM: what measured kernels are judged by. Plain fused multiply-adds in the order of
+// The float32 reference of forward and dX: what measured kernels are judged by. Plain fused multiply-adds in the order of
 // K, no shared memory, no schedule, no code of the measured kernels.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //

@@ -1,4 +1,4 @@
-// The compile-time half of a forward kernel of the sm90 family: generator/include/moe_tune/config.hpp says what the fields mean.
+// The compile-time half of a kernel of the sm90 family: generator/include/moe_tune/config.hpp says what the fields mean.
 // archs: sm_80 sm_86 sm_89 sm_90 sm_90a sm_100 sm_120
 //
 // A stage of the ring holds a k-block of both operands, weights first. Each is made of lines of 64 elements with the 128-byte

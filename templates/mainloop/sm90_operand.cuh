@@ -1,10 +1,11 @@
 // How an operand of wgmma lies in a stage of the ring of the sm90 family: `Size` of its M or N side, a k-block of its other one.
 // archs: sm_90a
 //
-//     KLines     [k 0-63: a line for each of Size][k 64-127: the same] ...     X, dY, and W of a forward GEMM
-//     SideLines  [side 0-63: a line for each of BLOCK_K][side 64-127: ...] ...  W of dX
+//     KLines     [k 0-63: a line for each of Size][k 64-127: the same] ...     rows: X, of dX dY; W of forward
+//     SideLines  [side 0-63: a line for each of BLOCK_K][side 64-127: ...] ...  W of dX; both operands of dW
 //
-// Both are what TMA boxes of 64 elements by as many lines leave there (mainloop/side_boxes.cuh). The tensor cores read either: a descriptor says which.
+// Both are what TMA boxes of 64 elements by as many lines leave there (mainloop/side_boxes.cuh). The tensor cores read either: a
+// descriptor says which.
 #pragma once
 
 #include "mainloop/sm90_config.cuh"

@@ -45,7 +45,7 @@ enum class TileSource {
   queue,         ///< an atomic counter: a block that is done early takes more
 };
 
-/// How an sm90 kernel gets the rows of x that permute_x asks for.
+/// How an sm90 kernel gets rows that it gathers: of X with permute_x, of dX those of dY with permute_y. dW dispatches.
 enum class Gather {
   dispatch,    ///< a kernel before it copies them to expert order, into workspace
   in_kernel,   ///< producer warps load them where they lie

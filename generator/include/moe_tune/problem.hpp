@@ -40,7 +40,8 @@ struct Problem {
   bool fuse_swiglu = false;    ///< Y is (M, N / 2): silu(gate) * up of the products; W[e] has N / 2 gate rows, then N / 2 up rows
   bool keep_pre_activation = false;  ///< the products, (M, N), are stored as well; needs fuse_swiglu
   bool float32_dw = false;           ///< dW is float32 and not rounded, whatever `dtype`
-  bool accumulate = false;           ///< the sum is added to dW in float32 before it is rounded, once
+  bool accumulate = false;           ///< the sum is added to dW in float32 before it is rounded, once; subnormals of a
+                                     ///< float32 dW may count as zeros
 
   auto operator<=>(const Problem&) const = default;
 };

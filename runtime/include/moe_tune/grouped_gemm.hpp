@@ -60,8 +60,9 @@ struct GroupedGemmArgs {
 
 /// Bad device data that kernels met; bits stay until cleared. Bad rows are skipped, never written out of bounds.
 struct DeviceStatus {
-  bool bad_gather_index =
-      false;  ///< outside [0, M). With permute_x its row of y is the product of zeros; with permute_y it is not stored
+  /// Outside [0, M). A gathered row counts as zeros (forward: permute_x; dX: permute_y), a scattered one is not stored. To dW it
+  /// adds nothing; but in the sm90 family it is a row of zeros, which beside a row of infinities is NaN.
+  bool bad_gather_index = false;
   bool bad_m_sizes = false;  ///< negative, or a sum above M: cut so that rows stay inside [0, M)
 
   explicit operator bool() const { return bad_gather_index || bad_m_sizes; }

@@ -104,7 +104,8 @@ typedef struct {
   int32_t max_sms;                       /* as in moe_tune_forward_args */
   const moe_tune_config_forward* config; /* NULL: the library chooses */
   const DLTensor* workspace;             /* 1-D, any dtype; NULL: the library's own */
-  int32_t accumulate;                    /* dW: dw[e] += the sum, in float32 and rounded once; not touched without rows; dX: 0 */
+  int32_t accumulate;                    /* dW: dw[e] += the sum, in float32 and rounded once; not touched without rows; dX: 0.
+                                          * Of a float32 dw subnormal values may count as zeros. */
 } moe_tune_backward_args;
 
 /* As their namesakes of forward. */

@@ -118,7 +118,7 @@ TEST_CASE("dW that accumulates or is float32 falls back on entries of plain dW",
     const Choice choice = lookup({plain}, request, 1000);
     CHECK(choice.grade == Grade::exact);
     CHECK(choice.config.BLOCK_M == 64);
-    CHECK_THAT(choice.why, Catch::EndsWith(", without accumulate and float32_dw"));
+    CHECK_THAT(choice.why, Catch::EndsWith(", of plain dW"));
     CHECK(lookup({plain}, request, 100).grade == Grade::heuristic);
   }
   // Its own entries go first, where they say anything.
