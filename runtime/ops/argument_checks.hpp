@@ -4,10 +4,15 @@
 #include <cstdint>
 #include <string_view>
 
+#include "moe_tune/grouped_gemm.hpp"
+
 namespace moe_tune {
 
 /// Of tensors of rows, in bytes.
 inline constexpr std::int64_t tensor_alignment = 16;
+
+constexpr int bytes_of(IndexType type) { return type == IndexType::int64 ? 8 : 4; }
+constexpr int bytes_of(WeightType type, int storage_bytes) { return type == WeightType::float32 ? 4 : storage_bytes; }
 
 class ArgumentChecks {
  public:
@@ -20,7 +25,7 @@ class ArgumentChecks {
   /// The distance between rows of `length` elements in bytes; `stride` 0 means `length`.
   int row_bytes(std::string_view name, std::int64_t stride, std::int64_t length, int element) const;
 
- private:
+ protected:
   std::string_view operation_;
 };
 

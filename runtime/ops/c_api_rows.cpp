@@ -67,15 +67,14 @@ void require_slots(const char* name, std::int64_t rows, const char* divisor_name
 Call<PermuteRowsArgs> convert(const moe_tune_permute_rows_args* given) {
   const auto a = checked_args(given, first_permute_rows_args_size, "moe_tune_permute_rows_args");
   const Tensor x("x", a.x, 2);
-  const Tensor rows("rows", a.rows, 2);
   Call<PermuteRowsArgs> call{x.device(), {}};
   PermuteRowsArgs& args = call.args;
-  args.M = rows.size(0);
+  args.M = Tensor("rows", a.rows, 2).size(0);
   args.columns = x.size(1);
   args.slots_per_row = a.slots_per_row;
   require_slots("rows", args.M, "slots_per_row", a.slots_per_row);
   x.require_shape({args.M / args.slots_per_row, args.columns});
-  rows_tensor("rows", a.rows, args.M, args.columns, call.device, x.storage_type(), "x");
+  const Tensor rows = rows_tensor("rows", a.rows, args.M, args.columns, call.device, x.storage_type(), "x");
   if (a.gather_indices == nullptr) throw UsageError("gather_indices is NULL");
   take_routing(a, args, call.device);
   args.x = x.data();

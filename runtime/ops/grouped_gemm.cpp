@@ -121,14 +121,13 @@ struct GroupedGemm::State {
     const char* const x_name = p.op == Op::dX ? "dx" : "x";
     const char* const w_name = p.op == Op::dW ? "dw" : "w";
     const char* const y_name = p.op == Op::forward ? "y" : "dy";
-    const auto index_bytes = [](IndexType type) { return type == IndexType::int64 ? 8 : 4; };
     checks.pointer(x_name, x, tensor_alignment, any);
     checks.pointer(w_name, w, tensor_alignment, writes);
     checks.pointer(y_name, y, tensor_alignment, any);
-    checks.pointer("m_sizes", a.m_sizes, index_bytes(a.m_sizes_type), writes);
-    checks.pointer("gather_indices", a.gather_indices, index_bytes(a.gather_indices_type), any && (p.permute_x || p.permute_y),
+    checks.pointer("m_sizes", a.m_sizes, bytes_of(a.m_sizes_type), writes);
+    checks.pointer("gather_indices", a.gather_indices, bytes_of(a.gather_indices_type), any && (p.permute_x || p.permute_y),
                    ", and the problem permutes rows");
-    checks.pointer("topk_weights", a.topk_weights, a.topk_weights_type == WeightType::float32 ? 4 : element_bytes(p.dtype),
+    checks.pointer("topk_weights", a.topk_weights, bytes_of(a.topk_weights_type, element_bytes(p.dtype)),
                    any && (p.fuse_mul_post || p.fuse_mul_pre), ", and the problem scales rows");
     checks.pointer("pre_activation", a.pre_activation, tensor_alignment, any && p.keep_pre_activation,
                    ", and the problem has keep_pre_activation");

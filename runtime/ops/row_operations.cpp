@@ -19,13 +19,10 @@ namespace {
 
 constexpr int element = 2;  // bytes
 
-int bytes_of(IndexType type) { return type == IndexType::int64 ? 8 : 4; }
-int bytes_of(WeightType type) { return type == WeightType::float32 ? 4 : element; }
-
 /// The arguments of one call, checked on their way to the kernel's.
 class Checks : public ArgumentChecks {
  public:
-  constexpr explicit Checks(std::string_view operation) : ArgumentChecks(operation), operation_(operation) {}
+  using ArgumentChecks::ArgumentChecks;
 
   int rows(std::string_view name, std::int64_t count) const {
     if (count < 0 || count > most_rows) {
@@ -66,13 +63,10 @@ class Checks : public ArgumentChecks {
 
   template <class Args>
   void weights(const Args& a, abi::GroupedGemmArgs& args) const {
-    pointer("topk_weights", a.topk_weights, bytes_of(a.topk_weights_type), false);
+    pointer("topk_weights", a.topk_weights, bytes_of(a.topk_weights_type, element), false);
     args.topk_weights = a.topk_weights;
     args.topk_weights_f32 = a.topk_weights_type == WeightType::float32;
   }
-
- private:
-  std::string_view operation_;
 };
 
 abi::PermuteRowsArgs convert(const PermuteRowsArgs& a) {
@@ -124,7 +118,7 @@ abi::SwigluGradientArgs convert(const SwigluGradientArgs& a) {
   checks.pointer("pre_activation", a.pre_activation, tensor_alignment, any);
   checks.pointer("d_pre_activation", a.d_pre_activation, tensor_alignment, any);
   checks.pointer("activation", a.activation, tensor_alignment, false);
-  checks.pointer("d_topk_weights", a.d_topk_weights, bytes_of(a.d_topk_weights_type), false);
+  checks.pointer("d_topk_weights", a.d_topk_weights, bytes_of(a.d_topk_weights_type, element), false);
   checks.weights(a, args.gemm);
   checks.indices(a, args.gemm, false);
   args.E = checks.experts(a, args.gemm);
