@@ -107,6 +107,21 @@ constexpr KernelConfig gathering_few_columns() {
   return config;
 }
 
+/// Where wider tiles would leave SMs without any, as of a single expert: narrow ones up to as many rows as that pays. Not
+/// measured yet; the model expects two thirds of the time.
+constexpr Rung few_tiles_rungs[] = {
+    sm90_rungs[0],
+    sm90_rungs[1],
+    {48, streaming(48, 64, 7, 2)},
+    {128, streaming(64, 64, 6, 2)},
+};
+constexpr double few_tiles_to = 128;
+
+/// Whether tiles of 128 columns are fewer than the SMs where each expert's rows fit one.
+bool has_few_tiles(const Problem& p, double experts, const DeviceDescription& device) {
+  return experts * std::ceil(rows_gemm(p).columns / 128.0) < device.sm_count;
+}
+
 /// `wanted` with as little of its depth given up as the device asks for: resident blocks before stages, depth of a stage last.
 std::optional<KernelConfig> fitted(const Problem& p, const KernelConfig& wanted, const DeviceDescription& device) {
   for (int block_k = wanted.BLOCK_K; block_k >= 32; block_k /= 2) {
@@ -123,14 +138,16 @@ std::optional<KernelConfig> fitted(const Problem& p, const KernelConfig& wanted,
   return std::nullopt;
 }
 
-KernelConfig wanted_sm90(const Problem& p, double rows_per_expert) {
+KernelConfig wanted_sm90(const Problem& p, double rows_per_expert, bool few_tiles) {
   // fuse_mul_pre leaves one warp to gather, which is too slow for many rows.
   const bool many = rows_per_expert > gathering_from;
   const bool gathered = gathered_rows(p).any;
   const bool gathers = gathered && !(p.fuse_mul_pre && many);
   const double gathers_to = rows_gemm(p).columns <= few_columns ? gathering_few_columns_to : gathering_to;
   const bool gathers_wide = gathers && many && rows_per_expert <= gathers_to;
-  KernelConfig wanted = !gathers_wide                     ? choose(sm90_rungs, rows_per_expert)
+  const bool narrow = few_tiles && !gathered && !p.fuse_swiglu && rows_per_expert <= few_tiles_to;
+  KernelConfig wanted = narrow                            ? choose(few_tiles_rungs, rows_per_expert)
+                        : !gathers_wide                   ? choose(sm90_rungs, rows_per_expert)
                         : rows_per_expert <= gathering_to ? choose(gathering_rungs, rows_per_expert)
                                                           : gathering_few_columns();
   if (!gathers) wanted.gather = Gather::dispatch;
@@ -154,9 +171,10 @@ constexpr KernelConfig sm90_weights = {.family = Family::sm90,
                                        .schedule = Schedule::ping_pong,
                                        .tile_source = TileSource::queue};
 
-std::optional<KernelConfig> default_sm90(const Problem& p, double rows_per_expert, const DeviceDescription& device) {
+std::optional<KernelConfig> default_sm90(const Problem& p, double experts, double rows_per_expert,
+                                         const DeviceDescription& device) {
   if (p.op == Op::dW) return fitted(p, sm90_weights, device);
-  const KernelConfig wanted = wanted_sm90(p, rows_per_expert);
+  const KernelConfig wanted = wanted_sm90(p, rows_per_expert, has_few_tiles(p, experts, device));
   auto config = fitted(p, wanted, device);
   if (config || wanted.cluster == 1) return config;
   KernelConfig alone = wanted;
@@ -168,9 +186,10 @@ std::optional<KernelConfig> default_sm90(const Problem& p, double rows_per_exper
 
 KernelConfig default_config(const Problem& p, std::int64_t tokens, const DeviceDescription& device) {
   const double rows = static_cast<double>(std::max<std::int64_t>(tokens, 1)) * p.top_k;
-  const double rows_per_expert = rows / std::min<double>(p.E, rows);
+  const double experts = std::min<double>(p.E, rows);
+  const double rows_per_expert = rows / experts;
   if (runs_on(Family::sm90, device)) {
-    if (const auto config = default_sm90(p, rows_per_expert, device)) return *config;
+    if (const auto config = default_sm90(p, experts, rows_per_expert, device)) return *config;
   }
   const KernelConfig& wanted = wanted_sm80(p, rows_per_expert);
   if (const auto config = fitted(p, wanted, device)) return *config;

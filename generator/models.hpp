@@ -1,4 +1,4 @@
-// The MoE layer of a model as a shape, and the grouped GEMMs it consists of.
+// Shapes of models, from presets and config.json files, and the grouped GEMMs that their MoE layers consist of.
 #pragma once
 
 #include <array>
@@ -6,32 +6,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "moe_tune/model_shape.hpp"
 #include "moe_tune/problem.hpp"
 
 namespace moe_tune {
-
-/// How the router turns logits into the weights of the chosen experts.
-enum class Router {
-  softmax,            ///< softmax over all experts, then top_k (Qwen3 with norm_topk_prob = false)
-  softmax_norm_topk,  ///< the same, the chosen weights divided by their sum (Qwen3)
-  sigmoid,            ///< top_k of the logits, each through a sigmoid, applied before the experts (Llama4)
-};
-
-std::string_view to_string(Router router);
-
-/// What tuning needs to know of a model: every MoE layer of it has this shape.
-struct ModelShape {
-  std::string name;  ///< a preset's name, or the folder of a config.json
-  int E = 0;         ///< experts
-  int top_k = 0;     ///< experts per token
-  int H = 0;         ///< hidden size
-  int I = 0;         ///< intermediate size of an expert
-  Router router = Router::softmax_norm_topk;
-  int shared_expert_I = 0;  ///< intermediate size of the expert that sees every token; 0: the model has none
-
-  bool operator==(const ModelShape&) const = default;
-};
 
 /// qwen3-30b-a3b, qwen3-235b-a22b, llama4-scout, llama4-maverick.
 std::span<const ModelShape> preset_models();
@@ -40,6 +20,23 @@ std::span<const ModelShape> preset_models();
 /// is not trusted: throws UsageError naming `source_name`, the key and what is allowed for a missing or impossible value, another
 /// kind of model, or an activation other than silu.
 ModelShape parse_model_config(std::string_view text, const std::filesystem::path& source_name);
+
+/// What a config.json says of a whole model.
+struct ModelConfig {
+  ModelShape shape;                   ///< of its MoE layers
+  std::vector<bool> layers_with_moe;  ///< one per layer; the others have a dense MLP. Empty without num_hidden_layers
+  std::string dtype;                  ///< as written, e.g. "bfloat16"; empty where the config does not say
+
+  int num_hidden_layers() const { return static_cast<int>(layers_with_moe.size()); }
+  /// False also for a layer that there is not.
+  bool is_moe_layer(int layer) const {
+    return layer >= 0 && layer < num_hidden_layers() && layers_with_moe[static_cast<size_t>(layer)];
+  }
+};
+
+/// All of parse_model_config(), and which layers have experts, by mlp_only_layers and decoder_sparse_step (Qwen3-MoE), moe_layers
+/// or interleave_moe_layer_step (Llama4).
+ModelConfig parse_whole_model_config(std::string_view text, const std::filesystem::path& source_name);
 
 /// A preset by its name, else the config.json at that path or in that folder. Throws UsageError listing the presets when it is
 /// neither, EnvironmentError when the file cannot be read.
@@ -51,5 +48,16 @@ Problem gemm_problem(const ModelShape& model, Gemm gemm, DType dtype, Op op = Op
 
 /// The op of gate_up and of down.
 std::array<Problem, 2> gemm_problems(const ModelShape& model, DType dtype, Op op = Op::forward);
+
+/// Which rows the GEMMs of a block find their own way to; others are moved by kernels between them.
+struct BlockOptionsOfProblems {
+  bool permute_x = true;  ///< gate_up gathers its rows from token order
+  bool permute_y = true;  ///< down scatters its rows to slot order
+};
+
+/// The forward GEMMs of a fused block: gate_up, down, and with a shared expert its gate_up and down, which are of one expert that
+/// every row goes to. SwiGLU is fused into gate_up, and what the sigmoid router scales its rows by is too where gate_up gathers
+/// them; rows that are moved before it are scaled then.
+std::vector<Problem> block_problems(const ModelShape& model, DType dtype, const BlockOptionsOfProblems& options = {});
 
 }  // namespace moe_tune

@@ -6,6 +6,10 @@ moe_tune_library(moe_tune_gpu_test_support
 
 moe_tune_test(gpu_forward FOLDER gpu/forward LINK moe_tune_gpu_test_support moe_tune_emulator moe_tune_ops LABEL gpu GPU)
 
+# Whole blocks, through the public API. The same main as gpu_forward's.
+moe_tune_test(gpu_blocks FOLDER gpu/blocks LINK moe_tune_gpu_test_support moe_tune_blocks LABEL gpu GPU)
+target_sources(gpu_blocks PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/gpu/forward/main.cpp)
+
 # A few small cases, once each, for compute-sanitizer.
 add_executable(gpu_sanitize gpu/sanitize.cpp)
 target_link_libraries(gpu_sanitize PRIVATE moe_tune_gpu_test_support fmt::fmt-header-only)

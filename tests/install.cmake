@@ -11,4 +11,8 @@ if(TARGET moe_tune)
     set_tests_properties("install: the ${language} example"
       PROPERTIES LABELS "install;gpu" FIXTURES_REQUIRED installed_example SKIP_RETURN_CODE 77 TIMEOUT 300)
   endforeach()
+  add_test(NAME "install: the block example"
+    COMMAND ${install_test_folder}/build/moe_block_cpp ${CMAKE_CURRENT_SOURCE_DIR}/golden/qwen3_bf16 0)
+  set_tests_properties("install: the block example"
+    PROPERTIES LABELS "install;gpu" FIXTURES_REQUIRED installed_example SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()

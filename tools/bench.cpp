@@ -8,11 +8,13 @@
 #include "moe_tune/error.hpp"
 #include "runtime/tune/statistics.hpp"
 #include "runtime/tune/tokens.hpp"
+#include "tools/bench_block.hpp"
 #include "tools/chooser.hpp"
 #include "tools/commands.hpp"
 #include "tools/exit_code.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/machine.hpp"
+#include "tools/online_tuning.hpp"
 #include "tools/options.hpp"
 #include "tools/progress.hpp"
 #include "tools/units.hpp"
@@ -24,10 +26,13 @@ namespace {
 constexpr const char* examples =
     "Times the config that the library would use, the given ones and the default, all in one process in random turns with a cold "
     "L2\n"
-    "cache. speedup is the default's time over the config's. Needs a GPU.\n"
+    "cache. speedup is the default's time over the config's. With --block it is a whole fused block, and each of its steps. "
+    "Needs a "
+    "GPU.\n"
     "\n"
     "Examples:\n"
     "  moe-tune bench --model qwen3-30b-a3b --tokens 1:8192\n"
+    "  moe-tune bench --block qwen3 --model qwen3-30b-a3b --tokens 16,8192\n"
     "  moe-tune bench --model qwen3-30b-a3b --gemm down --tokens 64 --config "
     "sm80_16x128x128_w4m1_s4_c2_mfast,sm80_32x128x64_w4m1_s4_c2_mfast";
 
@@ -89,9 +94,32 @@ void add_rows(Table& table, const Problem& problem, int tokens, const std::vecto
   }
 }
 
+/// --block: the whole of it.
+int bench_whole_block(const BenchFlags& flags, const std::vector<int>& counts) {
+  if (!flags.configs.empty()) throw UsageError("bench --block times the configs that the library chooses: leave --config out");
+  if (flags.routing.routing != RoutingOptions().routing)
+    throw UsageError("bench --block routes by its own router: leave --routing out");
+  require_gpu("bench", flags.device, flags.ordinal);
+  const auto& unpermuted = flags.model.unpermuted;
+  const auto keeps = [&](const char* name) { return std::find(unpermuted.begin(), unpermuted.end(), name) == unpermuted.end(); };
+  BlockBench options;
+  options.model = flags.model.shape();
+  options.dtype = parse_dtype(flags.model.dtype);
+  options.tokens = counts;
+  options.library = library_options(flags.database);
+  options.ordinal = flags.ordinal;
+  options.rounds = flags.rounds;
+  options.seed = flags.routing.seed;
+  options.block.permute_x = keeps("permute_x");
+  options.block.permute_y = keeps("permute_y");
+  print(bench_block(options), flags.output);
+  return exit_ok;
+}
+
 int bench(const BenchFlags& flags) {
   const auto counts =
       flags.tokens.empty() ? std::vector<int>(default_tokens().begin(), default_tokens().end()) : parse_tokens(flags.tokens);
+  if (flags.model.block) return bench_whole_block(flags, counts);
   const std::vector<Problem> problems = flags.model.problems();
   const Chooser chooser(require_gpu("bench", flags.device, flags.ordinal), flags.database.paths());
   WorkerBenchOptions options = own_workers();

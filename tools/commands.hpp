@@ -13,6 +13,7 @@ using Action = std::function<int()>;
 
 void add_tune(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
 void add_list_configs(CLI::App& app, Action& action);
 void add_emit(CLI::App& app, Action& action);

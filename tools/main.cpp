@@ -26,7 +26,8 @@ constexpr const char* footer =
     "Exit codes: 0 done; 1 ran, but something failed (a wrong kernel, nothing tuned); 2 bad usage, file or shape;\n"
     "            3 environment (driver, NVRTC, file system); 130 interrupted\n"
     "Environment: MOE_TUNE_DB (database files, separated by ':'), MOE_TUNE_CACHE_DIR, MOE_TUNE_CACHE_LIMIT, MOE_TUNE_OVERRIDE,\n"
-    "             MOE_TUNE_MODE=read|off, MOE_TUNE_CHECK=1, MOE_TUNE_LOG=error|warn|info|debug, MOE_TUNE_NVRTC, MOE_TUNE_DEPS, "
+    "             MOE_TUNE_MODE=read|tune|off, MOE_TUNE_CHECK=1, MOE_TUNE_LOG=error|warn|info|debug, MOE_TUNE_NVRTC, "
+    "MOE_TUNE_DEPS, "
     "MOE_TUNE_HOST_CXX, NO_COLOR";
 
 void print_error(const char* message) {
@@ -41,6 +42,7 @@ int run(int argc, char** argv) {
   Action action;
   add_tune(app, action);
   add_bench(app, action);
+  add_run(app, action);
   add_verify(app, action);
   add_list_configs(app, action);
   add_emit(app, action);

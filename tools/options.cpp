@@ -62,14 +62,31 @@ void print(const Table& table, const OutputOptions& options) {
   if (!written || std::fflush(stdout) != 0) throw EnvironmentError(fmt::format("standard output: {}", std::strerror(errno)));
 }
 
+ModelShape ModelOptions::shape() const {
+  ModelShape shape = find_model(model);
+  const std::string_view kind = shape.router == RouterKind::sigmoid ? "llama4" : "qwen3";
+  if (block && !block->empty() && *block != kind)
+    throw UsageError(fmt::format("--block {}: {} is a {} model", *block, model, kind));
+  return shape;
+}
+
 std::vector<Problem> ModelOptions::problems() const {
-  const ModelShape shape = find_model(model);
+  const ModelShape model_shape = shape();
   const DType type = parse_dtype(dtype);
   std::vector<Problem> result;
-  for (const std::string& op : ops) {
-    for (const Problem& problem : gemm_problems(shape, type, parse_op(op))) {
+  const auto add = [&](const auto& problems) {
+    for (const Problem& problem : problems) {
       if (gemm.empty() || problem.gemm == parse_gemm(gemm)) result.push_back(problem);
     }
+  };
+  if (block) {
+    if (ops != std::vector<std::string>{"forward"}) throw UsageError("--block is of forward: leave --op out");
+    const auto keeps = [&](const char* name) {
+      return std::find(unpermuted.begin(), unpermuted.end(), name) == unpermuted.end();
+    };
+    add(block_problems(model_shape, type, {keeps("permute_x"), keeps("permute_y")}));
+  } else {
+    for (const std::string& op : ops) add(gemm_problems(model_shape, type, parse_op(op)));
   }
   for (const std::string& fusion : fusions) fuse(result, fusion);
   for (const Problem& problem : result) validate(problem);
@@ -105,6 +122,18 @@ void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
   verb.add_option("--fuse", options.fusions, "what the kernels do besides, separated by commas")
       ->delimiter(',')
       ->check(CLI::IsMember(names));
+  CLI::Option* block =
+      verb.add_option_function<std::string>(
+              "--block", [&options](const std::string& kind) { options.block = kind; },
+              "the GEMMs as a fused block runs them: SwiGLU in the first (with a sigmoid router its scaling too), and those "
+              "of a shared expert; qwen3 or llama4: fail if the model is of the other kind")
+          ->expected(0, 1)
+          ->check(CLI::IsMember({"", "qwen3", "llama4"}));
+  verb.add_option("--unpermuted", options.unpermuted,
+                  "with --block: permute_x, permute_y or both, separated by commas: rows that other kernels move")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"permute_x", "permute_y"}))
+      ->needs(block);
 }
 
 RoutingSpec RoutingOptions::spec() const {

@@ -4,10 +4,12 @@
 #include <CLI/App.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "generator/routing.hpp"
+#include "moe_tune/model_shape.hpp"
 #include "moe_tune/problem.hpp"
 #include "tools/table.hpp"
 
@@ -24,14 +26,19 @@ void add_output_options(CLI::App& verb, OutputOptions& options);
 /// Prints to stdout. Throws EnvironmentError when that fails, e.g. on a full disk.
 void print(const Table& table, const OutputOptions& options);
 
-/// --model, --gemm, --op, --dtype, --fuse.
+/// --model, --gemm, --op, --dtype, --fuse, --block, --unpermuted.
 struct ModelOptions {
   std::string model;
   std::string gemm;  ///< empty: both
   std::vector<std::string> ops = {"forward"};
   std::string dtype = "bf16";
   std::vector<std::string> fusions;  ///< their names; each goes to the forward GEMM that can have it
+  /// The GEMMs as a fused block runs them, the shared expert's included: qwen3, llama4, or empty for whichever the model is.
+  std::optional<std::string> block;
+  std::vector<std::string> unpermuted;  ///< permutations that the block leaves to other kernels: permute_x, permute_y
 
+  /// The model. Throws UsageError when it is not of the kind that --block names.
+  ModelShape shape() const;
   /// The GEMMs that the flags name: of each operation one or both. Throws UsageError.
   std::vector<Problem> problems() const;
 };

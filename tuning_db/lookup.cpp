@@ -108,9 +108,7 @@ Choice choose(const std::vector<Entries>& ranked, const LookupRequest& request, 
   Choice choice;
   choice.grade = best_grade;
   if (best == nullptr) {
-    const int64_t asked =
-        tokens > max_power_of_two ? max_power_of_two : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(tokens)));
-    choice.config = request.heuristic(asked);
+    choice.config = request.heuristic(heuristic_tokens(tokens));
     choice.why = fmt::format("default: no entry for this workload on {} near {} tokens", request.device.name, tokens);
     return choice;
   }
@@ -140,6 +138,11 @@ std::string_view to_string(Grade grade) {
   constexpr std::array<std::string_view, 7> names = {"override",      "exact",     "exact_stale", "nearest",
                                                      "nearest_stale", "predicted", "heuristic"};
   return names[static_cast<size_t>(grade)];
+}
+
+int64_t heuristic_tokens(int64_t tokens) {
+  if (tokens > max_power_of_two) return max_power_of_two;
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(tokens, 1))));
 }
 
 Choice lookup(const std::vector<Entry>& entries, const LookupRequest& request, int64_t tokens) {
@@ -174,9 +177,7 @@ Ladder::Ladder(const std::vector<Entry>& entries, const LookupRequest& request) 
   last.erase(0);
   for (const int64_t tokens : last) {
     Choice choice = choose(ranked, request, tokens);
-    const bool same = !choices_.empty() && choices_.back().config == choice.config && choices_.back().grade == choice.grade &&
-                      choices_.back().entry == choice.entry;
-    if (same) {
+    if (!choices_.empty() && choices_.back().decides_like(choice)) {
       last_tokens_.back() = tokens;
     } else {
       choices_.push_back(std::move(choice));

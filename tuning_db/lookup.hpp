@@ -27,6 +27,9 @@ enum class Grade {
 
 std::string_view to_string(Grade grade);
 
+/// The token count that stands for `tokens` where nothing is known near it: the next power of two.
+int64_t heuristic_tokens(int64_t tokens);
+
 struct LookupRequest {
   Problem problem;
   DeviceKey device;
@@ -34,7 +37,7 @@ struct LookupRequest {
   std::array<std::string, family_count> source_hashes;
   std::string nvrtc;                        ///< version of the compiler today; the same
   const Override* override_file = nullptr;  ///< not owned; may be null
-  /// The default for a token count. Asked at powers of two only, so that a Ladder has few rungs.
+  /// The default for a token count. Asked at heuristic_tokens() only, so that a Ladder has few rungs.
   std::function<KernelConfig(int64_t tokens)> heuristic;
   /// Whether a config is in today's space of the problem. Entries whose config is not are passed over.
   std::function<bool(const KernelConfig&)> in_space;
@@ -47,6 +50,10 @@ struct Choice {
   bool stale = false;          ///< the entry comes from another generator or compiler
   std::string warning;         ///< not empty when stale: what is wrong and how to mend it
   std::optional<Entry> entry;  ///< the entry that decided, if one did
+
+  bool operator==(const Choice&) const = default;
+  /// The same config for the same reason, though it may be said in other words.
+  bool decides_like(const Choice& other) const { return config == other.config && grade == other.grade && entry == other.entry; }
 };
 
 /// The config for `tokens` (T; 0 counts as 1). `entries` as read_databases() gives them: without overlapping ranges. A dW whose
@@ -67,6 +74,8 @@ class Ladder {
   const KernelConfig& config(int index) const { return choice(index).config; }
   /// The last token count that choice `index` is used for; INT64_MAX for the last one.
   int64_t last_tokens(int index) const { return last_tokens_[static_cast<size_t>(index)]; }
+
+  bool operator==(const Ladder&) const = default;
 
  private:
   std::vector<int64_t> last_tokens_;  ///< ascending, one per choice

@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <system_error>
 
-#include "generator/support/descriptor.hpp"
 #include "moe_tune/error.hpp"
 
 namespace moe_tune {
@@ -60,20 +59,31 @@ void throw_errno(std::string_view what, const fs::path& path, std::string_view a
   throw EnvironmentError(fmt::format("{} {}: {}{}{}", what, path.string(), reason, advice.empty() ? "" : ". ", advice));
 }
 
-std::string read_file(const fs::path& path, size_t max_bytes) {
+RegularFile open_regular_file(const fs::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd) throw_errno("cannot open", path, errno == ELOOP ? "Symbolic links are not followed: name the file itself." : "");
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw_errno("cannot read", path);
   if (!S_ISREG(info.st_mode)) throw EnvironmentError(fmt::format("cannot read {}: not a regular file", path.string()));
+  return {std::move(fd), static_cast<uint64_t>(info.st_size)};
+}
 
+fs::path follow_links(const fs::path& path) {
+  std::error_code error;
+  fs::path target = fs::canonical(path, error);
+  if (error) throw EnvironmentError(fmt::format("cannot open {}: {}", path.string(), error.message()));
+  return target;
+}
+
+std::string read_file(const fs::path& path, size_t max_bytes) {
+  const auto [fd, size] = open_regular_file(path);
   const auto refuse_size = [&] {
     throw EnvironmentError(fmt::format("cannot read {}: larger than the limit of {} bytes", path.string(), max_bytes));
   };
-  if (static_cast<uint64_t>(info.st_size) > max_bytes) refuse_size();
+  if (size > max_bytes) refuse_size();
   // One byte more than expected tells a file that grew since fstat from one that ended.
-  std::string bytes(static_cast<size_t>(info.st_size) + 1, '\0');
+  std::string bytes(static_cast<size_t>(size) + 1, '\0');
   size_t filled = 0;
   for (;;) {
     const ssize_t got = ::read(fd.get(), bytes.data() + filled, bytes.size() - filled);

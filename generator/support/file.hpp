@@ -2,14 +2,30 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
+#include "generator/support/descriptor.hpp"
+
 namespace moe_tune {
 
-/// The bytes of a regular file. Throws EnvironmentError naming the path when it cannot be read, is larger than `max_bytes`, or
-/// is a symlink, FIFO, device or folder: a link or pipe that somebody planted is not followed and cannot block.
+struct RegularFile {
+  Descriptor fd;
+  std::uint64_t size = 0;
+};
+
+/// Opens a file for reading. Throws EnvironmentError naming the path when it cannot be opened or is a symlink, FIFO, device or
+/// folder: a link or pipe that somebody planted is not followed and cannot block.
+RegularFile open_regular_file(const std::filesystem::path& path);
+
+/// `path` with its links followed, for a file that the user named: model caches hold links to shared files. Throws
+/// EnvironmentError naming the path when there is nothing.
+std::filesystem::path follow_links(const std::filesystem::path& path);
+
+/// The bytes of a file that open_regular_file() opens. Throws EnvironmentError naming the path also when it cannot be read or is
+/// larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
 /// Replaces `path` by a file of these bytes, mode 0600: temporary file "<path>.tmp-*" in the same folder, fsync, rename, fsync

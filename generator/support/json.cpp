@@ -19,6 +19,38 @@ std::string position(std::string_view text, size_t offset, std::string_view sour
   return fmt::format("{}:{}:{}", source, line, before.size() - line_start + 1);
 }
 
+/// For messages: what files say may be long.
+std::string shortened(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return std::string(text);
+  while (limit > 0 && (text[limit] & 0xc0) == 0x80) --limit;  // not inside of a character
+  return std::string(text.substr(0, limit)) + "...";
+}
+
+constexpr size_t shown_value = 60;
+constexpr size_t shown_path = 200;
+
+/// Where a string or number begins that is longer than max_json_token_bytes. nlohmann would hold several copies of it.
+size_t find_long_token(std::string_view text) {
+  bool in_string = false;
+  size_t start = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+      start = i;
+    } else if (!in_string && std::string_view(" \t\r\n{}[],:").find(c) != std::string_view::npos) {
+      start = i;
+    }
+    if (i - start > max_json_token_bytes) return start;
+  }
+  return std::string_view::npos;
+}
+
+/// Called with each member of the outermost object, which is not kept then.
+using MemberVisitor = std::function<void(const std::string& name, const Json& value)>;
+
 /// Builds the value while nlohmann's iterative parser walks the text. Written out, because nlohmann's own builder takes the last
 /// of two equal keys, has no depth limit, and looks every key up linearly in an ordered object.
 class Builder : public nlohmann::json_sax<Json> {
@@ -26,6 +58,8 @@ class Builder : public nlohmann::json_sax<Json> {
   Json result;
   std::string error;
   size_t error_offset = 0;
+
+  explicit Builder(const MemberVisitor* visit = nullptr) : visit_(visit) {}
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -40,7 +74,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(std::string& name) override {
-    if (!open_.back().keys.insert(name).second) return fail(fmt::format("duplicate key \"{}\"", name));
+    if (!open_.back().keys.insert(name).second) return fail(fmt::format("duplicate key \"{}\"", shortened(name, shown_path)));
     open_.back().pending_key = std::move(name);
     return true;
   }
@@ -51,7 +85,7 @@ class Builder : public nlohmann::json_sax<Json> {
     size_t start = text.find("] ");
     start = start == std::string_view::npos ? 0 : start + 2;
     if (text.substr(start).starts_with("parse error at ")) start = text.find(": ", start) + 2;
-    error = text.substr(start);
+    error = shortened(text.substr(start), shown_path);
     return false;
   }
 
@@ -83,12 +117,14 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   bool add(Json value) {
+    if (visit_ != nullptr && !admit(value)) return false;
     place(std::move(value));
-    return true;
+    return end_value();
   }
 
   bool open(Json value) {
     if (open_.size() >= max_json_depth) return fail(fmt::format("nested deeper than {} levels", max_json_depth));
+    if (visit_ != nullptr && !admit(value)) return false;
     Json* placed = place(std::move(value));
     open_.push_back({placed, {}, {}});
     return true;
@@ -96,9 +132,28 @@ class Builder : public nlohmann::json_sax<Json> {
 
   bool close() {
     open_.pop_back();
+    return end_value();
+  }
+
+  /// Whether a value may follow when members are visited one by one.
+  bool admit(const Json& value) {
+    if (open_.empty()) return value.is_object() || fail("expected an object");
+    return ++member_values_ <= max_json_member_values ||
+           fail(fmt::format("more than {} values in one member", max_json_member_values));
+  }
+
+  /// Hands a member over when it is complete.
+  bool end_value() {
+    if (visit_ == nullptr || open_.size() != 1) return true;
+    auto& members = static_cast<Json::object_t::Container&>(result.get_ref<Json::object_t&>());
+    (*visit_)(members.back().first, members.back().second);
+    members.clear();
+    member_values_ = 0;
     return true;
   }
 
+  const MemberVisitor* visit_;
+  int member_values_ = 0;
   std::vector<Open> open_;
 };
 
@@ -124,9 +179,7 @@ class CountingIterator {
   const char** furthest_;
 };
 
-}  // namespace
-
-JsonDocument parse_json(std::string_view text, std::string source_name) {
+void parse(std::string_view text, std::string_view source_name, Builder& builder) {
   if (text.size() > max_json_bytes) {
     throw UsageError(fmt::format("{}: {} bytes of JSON; the limit is {}", source_name, text.size(), max_json_bytes));
   }
@@ -134,7 +187,10 @@ JsonDocument parse_json(std::string_view text, std::string source_name) {
   if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
     throw UsageError(fmt::format("{}: a zero byte is not JSON", position(text, zero, source_name)));
   }
-  Builder builder;
+  if (const size_t start = find_long_token(text); start != std::string_view::npos) {
+    throw UsageError(
+        fmt::format("{}: a string or number longer than {} bytes", position(text, start, source_name), max_json_token_bytes));
+  }
   const char* furthest = text.data();
   const bool good =
       Json::sax_parse(CountingIterator(text.data(), &furthest), CountingIterator(text.data() + text.size(), &furthest), &builder);
@@ -142,7 +198,23 @@ JsonDocument parse_json(std::string_view text, std::string source_name) {
     const size_t offset = builder.error_offset != 0 ? builder.error_offset : static_cast<size_t>(furthest - text.data());
     throw UsageError(fmt::format("{}: {}", position(text, offset, source_name), builder.error));
   }
+}
+
+}  // namespace
+
+JsonDocument parse_json(std::string_view text, std::string source_name) {
+  Builder builder;
+  parse(text, source_name, builder);
   return {std::move(builder.result), std::move(source_name)};
+}
+
+void for_each_json_member(std::string_view text, std::string_view source_name,
+                          const std::function<void(const std::string&, const JsonView&)>& visit) {
+  const MemberVisitor with_place = [&](const std::string& name, const Json& value) {
+    visit(name, JsonView(value, source_name, name));
+  };
+  Builder builder(&with_place);
+  parse(text, source_name, builder);
 }
 
 JsonDocument read_json_file(const std::filesystem::path& path) {
@@ -151,21 +223,20 @@ JsonDocument read_json_file(const std::filesystem::path& path) {
 
 std::string json_text(const Json& value, int indent) { return value.dump(indent, ' ', false, Json::error_handler_t::replace); }
 
-std::string JsonView::where() const { return path_.empty() ? std::string(source_) : fmt::format("{}: {}", source_, path_); }
+std::string JsonView::where() const {
+  return path_.empty() ? std::string(source_) : fmt::format("{}: {}", source_, shortened(path_, shown_path));
+}
 
 void JsonView::fail(std::string_view what) const { throw UsageError(fmt::format("{}: {}", where(), what)); }
 
 void JsonView::fail_type(std::string_view expected) const {
-  std::string found = json_text(*value_);
-  constexpr size_t shown = 60;
-  if (found.size() > shown) found = found.substr(0, shown) + "...";
-  fail(fmt::format("expected {}, found {}", expected, found));
+  fail(fmt::format("expected {}, found {}", expected, shortened(json_text(*value_), shown_value)));
 }
 
 std::optional<JsonView> JsonView::find(std::string_view key) const {
   if (!value_->is_object()) fail_type("an object");
   for (const auto& [name, value] : value_->get_ref<const Json::object_t&>()) {
-    if (name == key) return JsonView(value, source_, path_.empty() ? name : fmt::format("{}.{}", path_, name));
+    if (name == key) return JsonView(value, source_, path_.empty() ? name : path_ + "." + name);
   }
   return std::nullopt;
 }
@@ -178,8 +249,9 @@ JsonView JsonView::at(std::string_view key) const {
 std::vector<std::pair<std::string, JsonView>> JsonView::members() const {
   if (!value_->is_object()) fail_type("an object");
   std::vector<std::pair<std::string, JsonView>> result;
+  result.reserve(value_->size());
   for (const auto& [name, value] : value_->get_ref<const Json::object_t&>()) {
-    result.emplace_back(name, JsonView(value, source_, path_.empty() ? name : fmt::format("{}.{}", path_, name)));
+    result.emplace_back(name, JsonView(value, source_, path_.empty() ? name : path_ + "." + name));
   }
   return result;
 }
@@ -187,7 +259,10 @@ std::vector<std::pair<std::string, JsonView>> JsonView::members() const {
 std::vector<JsonView> JsonView::elements() const {
   if (!value_->is_array()) fail_type("an array");
   std::vector<JsonView> result;
-  for (size_t i = 0; i < value_->size(); ++i) result.emplace_back((*value_)[i], source_, fmt::format("{}[{}]", path_, i));
+  result.reserve(value_->size());
+  for (size_t i = 0; i < value_->size(); ++i) {
+    result.emplace_back((*value_)[i], source_, path_ + "[" + std::to_string(i) + "]");
+  }
   return result;
 }
 

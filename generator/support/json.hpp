@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,6 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t max_json_bytes = size_t{16} << 20;
 constexpr int max_json_depth = 64;
+constexpr size_t max_json_token_bytes = size_t{1} << 20;  ///< of a string or number
 
 /// A value inside a JsonDocument, which must outlive it, together with where it stands. Every getter throws UsageError
 /// "<file>: <path>: ..." when the value is of another type or out of range.
@@ -75,9 +77,19 @@ class JsonDocument {
   std::unique_ptr<State> state_;
 };
 
-/// Parses strict JSON. Throws UsageError "<source_name>:<line>:<column>: ..." for a syntax error, a text over max_json_bytes,
-/// nesting over max_json_depth (checked before descending), a duplicate key, invalid UTF-8 or a number outside double.
+/// Parses strict JSON. Throws UsageError "<source_name>:<line>:<column>: ..." for a syntax error, a text over max_json_bytes, a
+/// string or number over max_json_token_bytes, nesting over max_json_depth (checked before descending), a duplicate key, invalid
+/// UTF-8 or a number outside double.
 JsonDocument parse_json(std::string_view text, std::string source_name);
+
+/// Values in one member of the object that for_each_json_member() reads.
+constexpr int max_json_member_values = 10000;
+
+/// Reads the object that `text` is and calls visit(name, value) for each of its members, in order. Only one of them is held at a
+/// time: a large text needs memory for the names of its members and no more. Throws as parse_json does, also when the text is
+/// not an object or a member has more than max_json_member_values values.
+void for_each_json_member(std::string_view text, std::string_view source_name,
+                          const std::function<void(const std::string& name, const JsonView& value)>& visit);
 
 /// parse_json of a file; throws EnvironmentError as read_file does.
 JsonDocument read_json_file(const std::filesystem::path& path);

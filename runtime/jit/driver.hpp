@@ -74,6 +74,7 @@ class DriverFunction<CUresult(Args...)> {
   X(cuMemAlloc)                                  \
   X(cuMemFree)                                   \
   X(cuMemGetInfo)                                \
+  X(cuMemcpy)                                    \
   X(cuMemcpyHtoD)                                \
   X(cuMemcpyDtoH)                                \
   X(cuMemcpyHtoDAsync)                           \

@@ -47,9 +47,7 @@ std::uint64_t thread_serial() {
 }
 
 unsigned* queue_counter(QueueCounters& counters, CUstream stream) {
-  CUstreamCaptureStatus capture = CU_STREAM_CAPTURE_STATUS_NONE;
-  driver().cuStreamIsCapturing(stream, &capture);
-  if (capture != CU_STREAM_CAPTURE_STATUS_NONE) return counters.fresh();
+  if (is_captured(stream)) return counters.fresh();
   // Not the handle: a new stream may get that of one whose work is still running.
   unsigned long long id = 0;
   driver().cuStreamGetId(stream, &id);

@@ -1,4 +1,4 @@
-// Lets a thread do what the capture of a stream forbids by default.
+// Capture of streams: whether a stream is captured, and how a thread may do what captures forbid by default.
 #pragma once
 
 #include <cuda.h>
@@ -6,6 +6,12 @@
 #include "runtime/jit/driver.hpp"
 
 namespace moe_tune {
+
+inline bool is_captured(CUstream stream) {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  driver().cuStreamIsCapturing(stream, &status);
+  return status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
 
 /// As long as it lives this thread may allocate, and synchronise streams that are not captured, while any thread captures others:
 /// nothing of it becomes part of a graph.

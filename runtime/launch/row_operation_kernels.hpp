@@ -19,13 +19,18 @@ class RowOperationKernels {
   /// Compiles through the cache for `arch`, e.g. "sm_90", and loads into the current context.
   RowOperationKernels(CubinCache& cache, const std::string& arch, int sm_count);
 
-  void permute_rows(const abi::PermuteRowsArgs& args, CUstream stream) const;
+  /// `dtype` counts where rows are scaled.
+  void permute_rows(DType dtype, const abi::PermuteRowsArgs& args, CUstream stream) const;
+  void unpermute_rows(const abi::UnpermuteRowsArgs& args, CUstream stream) const;
+  void act_and_mul(DType dtype, const abi::ActAndMulArgs& args, CUstream stream) const;
   void combine_rows(DType dtype, const abi::CombineRowsArgs& args, CUstream stream) const;
   void swiglu_gradient(DType dtype, const abi::SwigluGradientArgs& args, CUstream stream) const;
 
  private:
   /// The kernels of one dtype.
   struct TypedKernels {
+    CUfunction permute_scaled_rows;
+    CUfunction act_and_mul;
     CUfunction combine_rows;
     CUfunction swiglu_gradient;
   };
@@ -34,10 +39,13 @@ class RowOperationKernels {
   const TypedKernels& of(DType dtype) const { return dtype == DType::bf16 ? bf16_ : fp16_; }
   /// Of a kernel whose warps take `items` of work in turn.
   int blocks(std::int64_t items, int blocks_per_sm) const;
+  /// The same where `piece` columns of a row are an item.
+  int blocks(std::int64_t rows, int columns, int piece, int blocks_per_sm) const;
 
   int sm_count_;
   Module module_;
   CUfunction permute_rows_;
+  CUfunction unpermute_rows_;
   TypedKernels bf16_;
   TypedKernels fp16_;
 };

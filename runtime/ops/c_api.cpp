@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "moe_tune/grouped_gemm.hpp"
+#include "runtime/ops/c_api_config.hpp"
 #include "runtime/ops/c_api_tensor.hpp"
 
 namespace {
@@ -28,43 +29,10 @@ struct Call {
 };
 
 // The sizes of the structs as first published: what a caller must give at least, also once fields have been added.
-constexpr std::size_t first_config_size = 36;
 constexpr std::size_t first_args_size = 88;
 constexpr std::size_t first_backward_args_size = 96;
-static_assert(offsetof(moe_tune_config_forward, family) == first_config_size &&
-              offsetof(moe_tune_forward_args, pre_activation) == first_args_size &&
+static_assert(offsetof(moe_tune_forward_args, pre_activation) == first_args_size &&
               offsetof(moe_tune_backward_args, accumulate) == first_backward_args_size);
-
-template <class Enum>
-Enum enum_of(const char* name, int value, Enum last) {
-  if (value < 0 || value > static_cast<int>(last)) throw UsageError(fmt::format("config->{} = {} is out of range", name, value));
-  return static_cast<Enum>(value);
-}
-
-KernelConfig convert(const moe_tune_config_forward& given) {
-  if (given.struct_size < first_config_size) {
-    throw UsageError(fmt::format("config->struct_size is {}, less than {}: set it to sizeof(moe_tune_config_forward)",
-                                 given.struct_size, first_config_size));
-  }
-  const auto c = widened(given);
-  KernelConfig config;
-  config.family = enum_of("family", c.family, Family::sm90);
-  config.BLOCK_M = c.BLOCK_M;
-  config.BLOCK_N = c.BLOCK_N;
-  config.BLOCK_K = c.BLOCK_K;
-  config.warps = c.warps;
-  config.warps_m = c.warps_m;
-  if (c.warps_m == 0) config.warps_m = config.family == Family::sm80 ? default_warps_m(c.BLOCK_M, c.BLOCK_N, c.warps) : 1;
-  config.stages = c.stages;
-  config.ctas_per_sm = c.ctas_per_sm;
-  config.tile_order = c.n_fastest != 0 ? TileOrder::n_fastest : TileOrder::m_fastest;
-  config.mma_m = enum_of("weights_m", c.weights_m, MmaM::weights);
-  config.schedule = enum_of("ping_pong", c.ping_pong, Schedule::ping_pong);
-  config.cluster = c.cluster == 0 ? 1 : c.cluster;
-  config.tile_source = enum_of("queue", c.queue, TileSource::queue);
-  config.gather = enum_of("gather", c.gather, Gather::copy_ahead);
-  return config;
-}
 
 /// A dimension that is compiled into a kernel.
 int dimension(const char* what, std::int64_t value) {
@@ -91,7 +59,7 @@ Call common_call(const Args& a, const Tensor& w, const Tensor& first) {
   call.args.w_row_stride = w.stride(1);
   call.args.w_expert_stride = w.stride(0);
   call.args.max_sms = a.max_sms;
-  if (a.config != nullptr) call.config = convert(*a.config);
+  if (a.config != nullptr) call.config = kernel_config("config", *a.config);
   return call;
 }
 
@@ -241,12 +209,8 @@ void workspace(const Call& call, int64_t tokens, size_t* bytes) {
 }
 
 void explain(const Call& call, int64_t tokens, char* text, size_t size) {
-  if (text == nullptr || size == 0) throw UsageError("text is NULL or of size 0");
-  const Selection selection = operations().find(call).selection(tokens);
-  const std::string line = fmt::format("{} ({})", to_string(selection.config), selection.reason);
-  const size_t length = std::min(line.size(), size - 1);
-  std::memcpy(text, line.data(), length);
-  text[length] = '\0';
+  const TextTarget target(text, size);
+  target.write(operations().find(call).selection(tokens));
 }
 
 }  // namespace
@@ -274,7 +238,9 @@ int moe_tune_device_status(int device, uint32_t* bits, int clear) {
     if (bits == nullptr) throw UsageError("bits is NULL");
     const DeviceStatus status = Library::instance().status(device, clear != 0);
     *bits = (status.bad_gather_index ? MOE_TUNE_STATUS_BAD_GATHER_INDEX : 0u) |
-            (status.bad_m_sizes ? MOE_TUNE_STATUS_BAD_M_SIZES : 0u);
+            (status.bad_m_sizes ? MOE_TUNE_STATUS_BAD_M_SIZES : 0u) |
+            (status.bad_selected_expert ? MOE_TUNE_STATUS_BAD_SELECTED_EXPERT : 0u) |
+            (status.bad_token_count ? MOE_TUNE_STATUS_BAD_TOKEN_COUNT : 0u);
   });
 }
 

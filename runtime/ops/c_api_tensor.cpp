@@ -40,6 +40,15 @@ void Tensor::require_device(int device) const {
   }
 }
 
+void Tensor::require_contiguous() const {
+  if (tensor_->strides == nullptr) return;
+  std::int64_t expected = 1;
+  for (int dim = tensor_->ndim - 1; dim >= 0; --dim) {
+    if (size(dim) > 1 && tensor_->strides[dim] != expected) throw UsageError(fmt::format("{} is not contiguous", name_));
+    expected *= size(dim);
+  }
+}
+
 std::int64_t Tensor::stride(int dim) const {
   if (tensor_->strides == nullptr || size(dim) <= 1) return 0;
   if (tensor_->strides[dim] == 0) {
@@ -76,6 +85,17 @@ Tensor weights_by_slot(const char* name, const DLTensor* tensor, std::int64_t M,
     if (weights.stride(0) != 0 && weights.stride(0) != top_k) throw UsageError(fmt::format("{} is not contiguous", name));
   }
   return weights;
+}
+
+TextTarget::TextTarget(char* text, std::size_t size) : text_(text), size_(size) {
+  if (text == nullptr || size == 0) throw UsageError("text is NULL or of size 0");
+}
+
+void TextTarget::write(const Selection& selection) const {
+  const std::string line = fmt::format("{} ({})", to_string(selection.config), selection.reason);
+  const std::size_t length = std::min(line.size(), size_ - 1);
+  std::memcpy(text_, line.data(), length);
+  text_[length] = '\0';
 }
 
 }  // namespace moe_tune

@@ -44,6 +44,7 @@ class Tensor {
   std::int64_t size(int dim) const { return tensor_->shape[dim]; }
   void require_shape(std::initializer_list<std::int64_t> shape) const;
   void require_device(int device) const;
+  void require_contiguous() const;
   int device() const { return tensor_->device.device_id; }
   void* data() const { return static_cast<char*>(tensor_->data) + tensor_->byte_offset; }
   /// In elements; 0, contiguous, where the tensor has at most one row.
@@ -65,6 +66,19 @@ class Tensor {
 
 /// A tensor by slot, (M) or (M / top_k, top_k), contiguous.
 Tensor weights_by_slot(const char* name, const DLTensor* tensor, std::int64_t M, std::int64_t top_k);
+
+/// Where a caller wants a text of at most `size` bytes with its terminator.
+class TextTarget {
+ public:
+  /// Throws UsageError for no place at all.
+  TextTarget(char* text, std::size_t size);
+  /// Which config serves, and why, as one line; what does not fit is cut off.
+  void write(const Selection& selection) const;
+
+ private:
+  char* text_;
+  std::size_t size_;
+};
 
 /// The caller's struct in today's size: what is missing of it is 0, what is new to this library is left out.
 template <class Struct>

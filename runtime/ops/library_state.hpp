@@ -13,8 +13,8 @@
 #include "runtime/jit/device.hpp"
 #include "runtime/launch/queue_counters.hpp"
 #include "runtime/launch/workspace_pool.hpp"
+#include "runtime/ops/library_entries.hpp"
 #include "tuning_db/override.hpp"
-#include "tuning_db/record.hpp"
 
 namespace moe_tune {
 
@@ -50,7 +50,7 @@ class DeviceState {
 
 struct Library::State {
   LibraryOptions options;
-  std::vector<Entry> entries;
+  std::optional<LibraryEntries> entries;  ///< always there once the library is made
   std::optional<Override> override_file;
 
   /// The device's state, made by the first call. Throws UsageError for an ordinal that does not exist.

@@ -20,8 +20,8 @@ struct RowErrors {
 };
 
 /// `value(i)`: element i of the row; `subnormal`: how much of each error does not count.
-template <class Value>
-RowErrors judge_row(const Value& value, std::span<const float> reference, double subnormal) {
+template <class Value, class Real>
+RowErrors judge_row(const Value& value, std::span<const Real> reference, double subnormal) {
   double difference = 0;
   double size = 0;
   double largest = 0;
@@ -79,6 +79,11 @@ double rounding_of_subnormals(DType dtype) { return dtype == DType::bf16 ? 0x1p-
 
 double row_error(const std::uint16_t* y, std::span<const float> reference, DType dtype) {
   return judge_row(y, reference, dtype).row;
+}
+
+double row_error(std::span<const double> y, std::span<const double> reference) {
+  if (y.size() != reference.size()) return infinity;
+  return judge_row([&](std::size_t i) { return y[i]; }, reference, 0).row;
 }
 
 Comparison compare_rows(const Problem& problem, const abi::GroupedGemmArgs& args, std::span<const float> reference,

@@ -40,6 +40,9 @@ double rounding_of_subnormals(DType dtype);
 /// |y - ref|_2 / |ref|_2 of one row, beyond rounding_of_subnormals(); infinity for NaN and for anything but zeros against zeros.
 double row_error(const std::uint16_t* y, std::span<const float> reference, DType dtype);
 
+/// The same of float64, with no allowance; infinity also for rows of different lengths.
+double row_error(std::span<const double> y, std::span<const double> reference);
+
 /// The comparison on host memory; kernels/compare_rows.cuh makes it on a GPU. `args` with host pointers, y included; `reference`
 /// is (M, columns of y), indexed like y. Rows of y that the problem does not define must hold the poison 0xff in every byte, or
 /// they count as bad.

@@ -41,7 +41,7 @@ double weight_at(DType dtype, const abi::GroupedGemmArgs& args, std::int64_t slo
 
 }  // namespace
 
-unsigned reference_permute_rows(const abi::PermuteRowsArgs& args, std::span<std::uint16_t> rows) {
+unsigned reference_permute_rows(DType dtype, const abi::PermuteRowsArgs& args, std::span<std::uint16_t> rows) {
   unsigned status = 0;
   const int count = count_rows(args.gemm, args.E, status);
   for (int row = 0; row < count; ++row) {
@@ -51,22 +51,74 @@ unsigned reference_permute_rows(const abi::PermuteRowsArgs& args, std::span<std:
     if (slot < 0) continue;
     const char* source = static_cast<const char*>(args.gemm.x) + std::int64_t{slot / args.slots_per_row} * args.gemm.x_row_bytes;
     std::copy_n(reinterpret_cast<const std::uint16_t*>(source), args.columns, target);
+    if (args.gemm.topk_weights == nullptr) continue;
+    // One product of two floats: exact in double, rounded to float as the kernel's is.
+    const double weight = weight_at(dtype, args.gemm, slot);
+    std::transform(target, target + args.columns, target,
+                   [&](std::uint16_t bits) { return from_float(static_cast<float>(weight * to_float(bits, dtype)), dtype); });
   }
   return status;
 }
 
-std::vector<float> reference_combine_rows(DType dtype, const abi::CombineRowsArgs& args) {
-  std::vector<float> out;
-  for (std::int64_t token = 0; token < args.tokens; ++token) {
+unsigned reference_unpermute_rows(const abi::UnpermuteRowsArgs& args, std::span<std::uint16_t> out) {
+  unsigned status = 0;
+  const int count = count_rows(args.gemm, args.E, status);
+  for (int row = 0; row < count; ++row) {
+    const int slot = slot_at(args.gemm, row, status);
+    if (slot < 0) continue;
+    const char* source = static_cast<const char*>(args.gemm.x) + std::int64_t{row} * args.gemm.x_row_bytes;
+    std::copy_n(reinterpret_cast<const std::uint16_t*>(source), args.columns, out.data() + std::int64_t{slot} * args.columns);
+  }
+  return status;
+}
+
+ActAndMulReference reference_act_and_mul(DType dtype, const abi::ActAndMulArgs& args) {
+  const auto M = static_cast<std::size_t>(args.gemm.M);
+  const auto columns = static_cast<std::size_t>(args.columns);
+  ActAndMulReference result;
+  result.out.resize(M * columns);
+  result.defined_rows.resize(M);
+  const int count = count_rows(args.gemm, args.E, result.status);
+  for (int row = 0; row < count; ++row) {
+    const auto r = static_cast<std::size_t>(row);
+    result.defined_rows[r] = true;
+    const auto x = unpack_row<double>(args.gemm.x, row, args.gemm.x_row_bytes, args.columns * 2, dtype);
+    for (std::size_t i = 0; i < columns; ++i)
+      result.out[r * columns + i] = static_cast<float>(x[i] / (1 + std::exp(-x[i])) * x[columns + i]);
+  }
+  return result;
+}
+
+CombineRowsReference reference_combine_rows(DType dtype, const abi::CombineRowsArgs& args) {
+  CombineRowsReference result;
+  result.out.resize(static_cast<std::size_t>(args.tokens) * static_cast<std::size_t>(args.columns));
+  result.defined_rows.resize(static_cast<std::size_t>(args.tokens));
+  const int given = args.token_count == nullptr ? args.tokens : *args.token_count;
+  const int tokens = std::clamp(given, 0, args.tokens);
+  if (given != tokens) result.status |= abi::status_bad_token_count;
+  for (std::int64_t token = 0; token < tokens; ++token) {
     std::vector<double> sums(static_cast<std::size_t>(args.columns));
+    if (args.addend != nullptr) sums = unpack_row<double>(args.addend, token, args.addend_row_bytes, args.columns, dtype);
     for (std::int64_t slot = token * args.top_k; slot < (token + 1) * args.top_k; ++slot) {
+      std::int64_t source = slot;
+      if (args.slot_rows != nullptr) {
+        const std::int64_t sorted = args.slot_rows[slot];
+        if (sorted < 0) continue;
+        if (args.expert_order) source = sorted;
+      }
+      if (source >= args.gemm.M) {
+        result.status |= abi::status_bad_gather_index;
+        continue;
+      }
       const double weight = weight_at(dtype, args.gemm, slot);
-      const auto row = unpack_row<double>(args.gemm.x, slot, args.gemm.x_row_bytes, args.columns, dtype);
+      const auto row = unpack_row<double>(args.gemm.x, source, args.gemm.x_row_bytes, args.columns, dtype);
       for (std::size_t column = 0; column < sums.size(); ++column) sums[column] += weight * row[column];
     }
-    for (const double sum : sums) out.push_back(static_cast<float>(sum));
+    result.defined_rows[static_cast<std::size_t>(token)] = true;
+    std::transform(sums.begin(), sums.end(), result.out.begin() + token * args.columns,
+                   [](double sum) { return static_cast<float>(sum); });
   }
-  return out;
+  return result;
 }
 
 SwigluGradientReference reference_swiglu_gradient(DType dtype, const abi::SwigluGradientArgs& args) {

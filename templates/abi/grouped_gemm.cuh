@@ -6,8 +6,10 @@ namespace moe_tune::abi {
 
 /// Bits that a kernel sets in *status when it meets bad device data. They stay until the host clears them.
 enum StatusBit : unsigned {
-  status_bad_gather_index = 1u,  // an index outside [0, M): the row is skipped
-  status_bad_m_sizes = 2u,       // a negative size, or a sum above M: sizes are cut so that rows stay inside [0, M)
+  status_bad_gather_index = 1u,     // an index outside [0, M): the row is skipped
+  status_bad_m_sizes = 2u,          // a negative size, or a sum above M: sizes are cut so that rows stay inside [0, M)
+  status_bad_selected_expert = 4u,  // an injected expert outside [0, E): its slot has no row and the weight 0
+  status_bad_token_count = 8u,      // outside [0, tokens]: cut to it
 };
 
 /// Passed by value. The pointers, strides, M and the device data are all that a compiled kernel does not know. Below, x, w and y

@@ -9,10 +9,16 @@ namespace moe_tune::abi {
 // Launch shapes that the kernels are compiled for; grids are at most as many blocks as all SMs hold.
 inline constexpr int row_operation_threads = 256;
 inline constexpr int permute_blocks_per_sm = 2;
+inline constexpr int activate_blocks_per_sm = 4;
 inline constexpr int combine_blocks_per_sm = 4;
 inline constexpr int swiglu_blocks_per_sm = 4;
 
-/// Of `gemm` count x, y (M, columns), M, status, gather_indices and m_sizes, which null counts as one expert with M rows.
+// What warps take in turn: columns of a row, several pieces of which are the work of several warps.
+inline constexpr int activate_columns = 512;
+inline constexpr int combine_columns = 256;
+
+/// Of `gemm` count x, y (M, columns), M, status, gather_indices, m_sizes, which null counts as one expert with M rows, and
+/// topk_weights, which null means rows are copied as they are.
 struct PermuteRowsArgs {
   GroupedGemmArgs gemm;
   int E;
@@ -20,9 +26,28 @@ struct PermuteRowsArgs {
   int slots_per_row;
 };
 
-/// Of `gemm` count x (tokens * top_k, columns), y (tokens, columns) and topk_weights, which null counts as ones.
+/// Of `gemm` count x (M, columns), y (M, columns) by slot, M, status, gather_indices and m_sizes as above.
+struct UnpermuteRowsArgs {
+  GroupedGemmArgs gemm;
+  int E;
+  int columns;
+};
+
+/// Of `gemm` count x (M, 2 columns), y (M, columns), M, status and m_sizes as above.
+struct ActAndMulArgs {
+  GroupedGemmArgs gemm;
+  int E;
+  int columns;  // of y
+};
+
+/// Of `gemm` count x (M, columns), y (tokens, columns), M = tokens * top_k, status and topk_weights, which null counts as ones.
 struct CombineRowsArgs {
   GroupedGemmArgs gemm;
+  const void* addend;      // (tokens, columns), or null
+  const int* slot_rows;    // (M), or null: every slot has a row
+  const int* token_count;  // null: all tokens
+  int addend_row_bytes;
+  int expert_order;  // x is in expert order: slot s has row slot_rows[s]; otherwise s
   int tokens;
   int top_k;
   int columns;

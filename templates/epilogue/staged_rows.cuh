@@ -10,6 +10,7 @@
 #include "abi/rows_sm90.cuh"
 #include "epilogue/row_table.cuh"
 #include "epilogue/staging.cuh"
+#include "epilogue/swiglu.cuh"
 #include "ptx/tma.cuh"
 
 namespace moe_tune {
@@ -83,11 +84,6 @@ class StagedRows : public Staging<Problem::type, Config> {
         for (int i = 0; i < Config::mma_n / 2; ++i) acc.v[m][i] *= scales[i / 2 % 2];
       }
     }
-  }
-
-  static MOE_DEVICE float swiglu(float gate, float up) {
-    constexpr float log2_e = 1.4426950408889634f;
-    return gate * ptx::reciprocal_approx(1.0f + ptx::exp2_approx(-log2_e * gate)) * up;
   }
 
   /// Gate and up meet in one thread: silu(gate) * up takes the place of gate.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "abi/row_operations.cuh"
+#include "epilogue/swiglu.cuh"
 #include "kernels/row_values.cuh"
 #include "ptx/global.cuh"
 #include "ptx/sync.cuh"
@@ -111,11 +112,10 @@ struct SwigluGradient {
     return sum;
   }
 
-  /// Below a gate of about -87 sigmoid is less than any normal float32 and counts as 0, like what it multiplies.
   static MOE_DEVICE Element differentiate(float gate, float up, float gradient) {
-    const float sigmoid = ptx::reciprocal_approx(1.0f + ptx::exp2_approx(gate * -1.4426950408889634f));
-    const float silu = gate * sigmoid;
-    const float slope = sigmoid * ptx::fused_multiply_add(gate, 1.0f - sigmoid, 1.0f);
+    const float share = sigmoid(gate);
+    const float silu = gate * share;
+    const float slope = share * ptx::fused_multiply_add(gate, 1.0f - share, 1.0f);
     return {gradient * (up * slope), gradient * silu, silu * up};
   }
 

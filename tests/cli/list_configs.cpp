@@ -89,6 +89,29 @@ TEST_CASE("list-configs on a Hopper device has both families, with every field a
   CHECK(families == std::set<std::string>{"sm80", "sm90"});
 }
 
+TEST_CASE("list-configs --block is of the GEMMs that a fused block runs") {
+  const Sandbox box;
+  const auto rows = [&](std::vector<std::string> more, const std::string& device = "h200") {
+    more.insert(more.begin(), {"list-configs", "--model", "llama4-scout", "--device", device, "--limit", "1", "--format", "csv"});
+    return box.run(more);
+  };
+  const auto count = [](const CliResult& result) { return std::count(result.out.begin(), result.out.end(), '\n') - 1; };
+  const CliResult block = rows({"--block"});
+  INFO(block.err);
+  CHECK(count(block) == 4);  // the shared expert's are two of them
+  CHECK(count(rows({"--block", "--gemm", "down"})) == 2);
+  // The family without a fused epilogue cannot serve the first GEMM of a block.
+  CHECK(count(rows({"--block", "--gemm", "gate_up"}, "a100")) == 0);
+  const CliResult copied = rows({"--block", "--gemm", "gate_up", "--unpermuted", "permute_x,permute_y"});
+  CHECK(count(copied) == 2);
+  CHECK_THAT(copied.out, !Contains("inkernel") && !Contains("copyahead"));
+
+  const CliResult gradient = rows({"--block", "--op", "dX"});
+  CHECK(gradient.code == 2);
+  CHECK_THAT(gradient.err, Contains("--block is of forward"));
+  CHECK(rows({"--unpermuted", "permute_x"}).code == 2);
+}
+
 TEST_CASE("list-configs --limit and the other formats") {
   const Sandbox box;
   const CliResult table = box.run(list(box, {"--gemm", "down", "--limit", "3"}));

@@ -39,6 +39,18 @@ TEST_CASE("tune --dry-run prints the plan and does nothing") {
   CHECK(!std::filesystem::exists(box / "cache" / "db.json"));
 }
 
+TEST_CASE("tune --block is of the problems that a fused block asks for") {
+  const Sandbox box;
+  const auto problems = [&](std::initializer_list<std::string> more) {
+    auto arguments = for_h200(box, "tune", {"--tokens", "16", "--dry-run", "--format", "json", "--block"});
+    arguments.insert(arguments.end(), more);
+    return column(box.run(arguments), "problem");
+  };
+  CHECK(problems({}) == Strings{"forward gate_up bf16 E=8 N=512 K=256 top_k=2 permute_x fuse_swiglu",
+                                "forward down bf16 E=8 N=256 K=256 top_k=2 permute_y"});
+  CHECK(problems({"--unpermuted", "permute_y", "--gemm", "down"}) == Strings{"forward down bf16 E=8 N=256 K=256 top_k=2"});
+}
+
 TEST_CASE("tune predicts for a named device, a second run has nothing to do, lookup, show and explain know the result") {
   const Sandbox box;
   const auto tune = for_h200(box, "tune", {"--tokens", "16", "--gemm", "down", "--format", "json"});

@@ -5,6 +5,7 @@
 
 #include "generator/templates.hpp"
 #include "runtime/emulator/launch.hpp"
+#include "tests/support/emulated_device.hpp"
 #include "tests/support/row_operation_matrix.hpp"
 
 using namespace moe_tune;
@@ -12,27 +13,20 @@ using namespace moe_tune::test;
 
 namespace {
 
-class EmulatedRowDevice : public RowDevice {
+class EmulatedRowDevice : public EmulatedDevice, public RowDevice {
  public:
   explicit EmulatedRowDevice(std::uint64_t seed) : seed_(seed) {}
 
-  void* allocate(const char* name, std::size_t bytes, bool written) override {
-    return memory_.allocate(name, bytes, written ? emulator::Use::read_write : emulator::Use::read_only).get();
+  void launch(DType dtype, const abi::PermuteRowsArgs& args) override {
+    run(args.gemm.topk_weights == nullptr ? "moe_tune_permute_rows" : typed("moe_tune_permute_scaled_rows_", dtype), args);
   }
-  void upload(void* address, std::span<const std::byte> bytes) override {
-    std::copy(bytes.begin(), bytes.end(), data_of(address));
-  }
-  void download(const void* address, std::span<std::byte> bytes) override {
-    std::copy_n(data_of(address), bytes.size(), bytes.begin());
-  }
-  void launch(DType, const abi::PermuteRowsArgs& args) override { run("moe_tune_permute_rows", args); }
+  void launch(DType, const abi::UnpermuteRowsArgs& args) override { run("moe_tune_unpermute_rows", args); }
+  void launch(DType dtype, const abi::ActAndMulArgs& args) override { run(typed("moe_tune_act_and_mul_", dtype), args); }
   void launch(DType dtype, const abi::CombineRowsArgs& args) override { run(typed("moe_tune_combine_rows_", dtype), args); }
   void launch(DType dtype, const abi::SwigluGradientArgs& args) override { run(typed("moe_tune_swiglu_gradient_", dtype), args); }
 
  private:
   static std::string typed(const char* name, DType dtype) { return name + std::string(to_string(dtype)); }
-
-  std::byte* data_of(const void* address) { return memory_.find(reinterpret_cast<std::uint64_t>(address))->data; }
 
   /// Few blocks: each walks over several rows.
   template <class Args>
@@ -40,11 +34,10 @@ class EmulatedRowDevice : public RowDevice {
     static const emulator::Kernel kernel(inline_template("kernels/row_operations.cuh"));
     if (args.gemm.M == 0) return;
     const emulator::Launch launch{.blocks = 2, .threads = abi::row_operation_threads, .seed = seed_};
-    emulator::run(memory_, launch, kernel, name.c_str(), args);
+    emulator::run(memory(), launch, kernel, name.c_str(), args);
   }
 
   std::uint64_t seed_;
-  emulator::GlobalMemory memory_;
 };
 
 /// Checks cases, each on a device of its own and under another schedule.
@@ -59,13 +52,15 @@ auto check() {
 }  // namespace
 
 TEST_CASE("emulator: permute_rows") { for_each_permutation(check<PermuteRowsCase>()); }
+TEST_CASE("emulator: unpermute_rows") { for_each_way_back(check<UnpermuteRowsCase>()); }
+TEST_CASE("emulator: act_and_mul") { for_each_activation(check<ActAndMulCase>()); }
 TEST_CASE("emulator: combine_rows") { for_each_combination(check<CombineRowsCase>()); }
 TEST_CASE("emulator: swiglu_gradient") { for_each_gradient(check<SwigluGradientCase>()); }
 
 TEST_CASE("emulator: combine_rows keeps a NaN in its element") {
   const CaseSpec spec = routed_case(row_problem(264, DType::bf16, 3), 7, {});
   EmulatedRowDevice device(1);
-  CombineRowsCase rows(device, spec, true);
+  CombineRowsCase rows(device, spec, CombineOptions{});
   rows.spoil(3 * 4 + 2, 259);
   CHECK_THAT(rows.run(), Catch::Contains("out: row 4 has an error of inf"));
   for (int token = 0; token < 7; ++token) {
@@ -79,6 +74,15 @@ TEST_CASE("emulator: swiglu_gradient of gates whose exponential overflows or van
     SwigluGradientCase rows(device, routed_case(row_problem(72, dtype), 9, {}), {});
     set_extreme_gates(rows);
     for (const float value : rows.reference().d_pre_activation) REQUIRE(std::isfinite(value));
+    CHECK(rows.run() == "");
+  }
+}
+
+TEST_CASE("emulator: act_and_mul of gates whose exponential overflows or vanishes") {
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    EmulatedRowDevice device(5);
+    ActAndMulCase rows(device, routed_case(row_problem(72, dtype), 9, {}));
+    set_extreme_gates(rows);
     CHECK(rows.run() == "");
   }
 }

@@ -7,6 +7,7 @@
 #include "generator/support/file.hpp"
 #include "tests/fuzz/mutation.hpp"
 #include "tests/fuzz/targets.hpp"
+#include "tests/support/safetensors_files.hpp"
 #include "tests/support/sample_records.hpp"
 #include "tuning_db/record_json.hpp"
 #include "tuning_db/schema.hpp"
@@ -44,6 +45,9 @@ void run(void (*target)(std::string_view), const std::vector<std::string>& texts
   }
 }
 
+/// A file whose header has the length that it says: mutations of the text alone would hardly get past the length.
+std::string with_right_length(const std::string& header) { return safetensors_bytes(header, std::string(24, 'x')); }
+
 /// An object whose checksum is right whatever it says: mutations of the text alone would never get past the checksum.
 std::string sealed_anyway(const std::string& text) {
   try {
@@ -62,6 +66,20 @@ TEST_CASE("mutated override files", "[fuzz]") { run(fuzz_override, corpus("overr
 TEST_CASE("mutated databases", "[fuzz]") { run(fuzz_database, corpus("database")); }
 
 TEST_CASE("mutated journals", "[fuzz]") { run(fuzz_journal, corpus("journal")); }
+
+TEST_CASE("mutated safetensors files", "[fuzz]") { run(fuzz_safetensors, corpus("safetensors")); }
+
+TEST_CASE("mutated safetensors headers of the right length", "[fuzz]") {
+  std::vector<std::string> headers;
+  for (const std::string& file : corpus("safetensors")) {
+    if (file.size() > 8) headers.push_back(file.substr(8, file.rfind('}') - 7));
+  }
+  run([](std::string_view header) { fuzz_safetensors(with_right_length(std::string(header))); }, headers);
+}
+
+TEST_CASE("mutated model configs", "[fuzz]") { run(fuzz_model_config, corpus("model_config")); }
+
+TEST_CASE("mutated shard indices", "[fuzz]") { run(fuzz_shard_index, corpus("shard_index")); }
 
 TEST_CASE("mutated database records with right checksums", "[fuzz]") {
   Database database;

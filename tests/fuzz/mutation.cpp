@@ -46,7 +46,14 @@ constexpr std::array words = {"{"sv,
                               "[[[[[[[[[[[[[[[["sv,
                               "\"; } __global__ void f() { //"sv,
                               "../"sv,
-                              "{\"a\":"sv};
+                              "{\"a\":"sv,
+                              "\"dtype\":\"F4\","sv,
+                              "\"shape\":[4294967296,4294967296],"sv,
+                              "\"data_offsets\":[0,24]"sv,
+                              "\"__metadata__\":{},"sv,
+                              "/a.safetensors"sv,
+                              "\"num_hidden_layers\":4,"sv,
+                              "\"moe_layers\":[0,3],"sv};
 
 }  // namespace
 

@@ -20,20 +20,15 @@ import argparse
 import concurrent.futures
 import copy
 import dataclasses
-import datetime
 import itertools
-import json
 import math
 import random
-import re
-import shlex
-import shutil
 import statistics
-import subprocess
 import sys
 
 import torch
 
+from bench_support import EVICT_BYTES, EVICT_BYTES_SHORT, is_tuned, provenance, tuned_environment, write_rows
 from fair_timing import measure_once, measure_rounds, measure_sustained, median_with_interval
 from moe_layer import MODELS, Layer, make_problem, make_weight
 from moe_tune_ctypes import Call, Library, MoeTuneError, parse_config
@@ -41,14 +36,7 @@ from peers import dw_peers, dx_peers, forward_peers
 from row_tolerance import row_tolerance
 from stream_read import StreamRead
 
-# What is read before a sample: twice an H200's L2 of 50 MiB, as more would be a pause after which the card runs faster than in use.
-# Before short calls more, so that the host has time to enqueue what follows.
-EVICT_BYTES = 128 << 20
-EVICT_BYTES_SHORT = 512 << 20
 SHORT_MS = 0.2  # of dense
-
-# What tuning_db/lookup.cpp says of a config from a database.
-TUNED_REASON = re.compile(r"(predicted|imported|tuned|manual) (for \d+ to \d+ tokens|at \d+ tokens)")
 
 # Of an argument of --fusions: the fusions of each variant.
 FUSED_VARIANTS = {
@@ -58,14 +46,6 @@ FUSED_VARIANTS = {
 }
 PEERS = ("dense", "torch", "torch_perm")
 BOTH = "dX+dW"
-
-
-def driver_version():
-    if shutil.which("nvidia-smi") is None:
-        return "unknown"
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
-    result = subprocess.run(query, capture_output=True, text=True, check=False)
-    return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
 @dataclasses.dataclass(eq=False)
@@ -96,22 +76,14 @@ class Bench:
     """What all calls share: the instances of the library, buffers and arguments."""
 
     def __init__(self, arguments):
-        properties = torch.cuda.get_device_properties(0)
-        tuned_environment = {"MOE_TUNE_MODE": "read", **({"MOE_TUNE_DB": arguments.db} if arguments.db else {})}
         self.arguments = arguments
         self.default = Library.separate(arguments.library, {"MOE_TUNE_MODE": "off"})
-        self.tuned = Library.separate(arguments.library, tuned_environment)
+        self.tuned = Library.separate(arguments.library, tuned_environment(arguments.db))
         self.stream_read = StreamRead()
         self.order = random.Random(arguments.seed)
         self.complaints = []
         self._evicted = torch.zeros(EVICT_BYTES_SHORT, device="cuda", dtype=torch.uint8)
-        self.provenance = {
-            "device": properties.name,
-            "driver": driver_version(),
-            "torch": torch.__version__,
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "command": shlex.join(["python3", *sys.argv]),
-        }
+        self.provenance = provenance()
 
     def evict(self, size):
         self.stream_read(self._evicted, size)
@@ -126,16 +98,6 @@ def fused_problems(problem, arguments):
     fits = {"swiglu": problem.gemm == "gate_up", "mul_pre": problem.permute_x, "mul_post": problem.permute_y}
     names = [name for name in arguments.fusions.split(",") if name and fits[name] and problem.op == "forward"]
     return [problem.with_fusions(variant) for name in names for variant in FUSED_VARIANTS[name]]
-
-
-def is_tuned(explanation):
-    """Whether a config is from the database, as explain() says it: "CONFIG (REASON)"."""
-    _, _, reason = explanation.partition(" (")
-    if reason.startswith("default: "):
-        return False
-    if not TUNED_REASON.match(reason):
-        raise SystemExit(f"cannot tell whether this config is tuned: {explanation}")
-    return True
 
 
 def tuned_kernel(bench, layer, variant):
@@ -378,11 +340,6 @@ def print_row(row):
     if row["identical_reruns"] is not None:
         line += f"  {row['identical_reruns']}/{row['reruns']} reruns alike"
     print(f"{line}  err {row['max_rel_err']:.4f}", flush=True)
-
-
-def write_rows(path, rows):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 def parse_arguments():

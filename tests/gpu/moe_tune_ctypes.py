@@ -192,6 +192,12 @@ class Library:
             getattr(self._library, f"moe_tune_{name}").argtypes = [ctypes.POINTER(args), ctypes.c_void_p]
         self._library.moe_tune_device_status.argtypes = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint32), ctypes.c_int]
 
+    def checked(self, name, *argtypes):
+        """moe_tune_NAME, which raises what it reports."""
+        function = getattr(self._library, f"moe_tune_{name}")
+        function.argtypes = argtypes
+        return lambda *arguments: self._check(function(*arguments), f"moe_tune_{name}")
+
     def function(self, name, suffix):
         return getattr(self._library, f"moe_tune_{name}_{suffix}")
 

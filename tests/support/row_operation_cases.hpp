@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,67 +19,18 @@
 #include "runtime/reference/random.hpp"
 #include "runtime/reference/routing_weights.hpp"
 #include "runtime/reference/row_operations.hpp"
+#include "tests/support/guarded_buffer.hpp"
 
 namespace moe_tune::test {
 
-/// The emulated device or a GPU. Kernels run in order, and have ended when a method returns.
-class RowDevice {
+/// Kernels run in order, and have ended when a method returns.
+class RowDevice : public virtual TestDevice {
  public:
-  virtual ~RowDevice() = default;
-  /// Memory for the life of the device, 256-byte aligned.
-  virtual void* allocate(const char* name, std::size_t bytes, bool written) = 0;
-  virtual void upload(void* address, std::span<const std::byte> bytes) = 0;
-  virtual void download(const void* address, std::span<std::byte> bytes) = 0;
   virtual void launch(DType dtype, const abi::PermuteRowsArgs& args) = 0;
+  virtual void launch(DType dtype, const abi::UnpermuteRowsArgs& args) = 0;
+  virtual void launch(DType dtype, const abi::ActAndMulArgs& args) = 0;
   virtual void launch(DType dtype, const abi::CombineRowsArgs& args) = 0;
   virtual void launch(DType dtype, const abi::SwigluGradientArgs& args) = 0;
-};
-
-/// Memory on both sides, with poison around it.
-class GuardedBuffer {
- public:
-  GuardedBuffer(RowDevice& device, const char* name, std::span<const std::byte> content, bool written)
-      : device_(device), content_(content.size() + 2 * guard, poison) {
-    std::copy(content.begin(), content.end(), content_.begin() + guard);
-    address_ = device.allocate(name, content_.size(), written);
-    restore();
-  }
-
-  /// Of the content on the device, and as it was uploaded.
-  void* address() const { return static_cast<char*>(address_) + guard; }
-  void* host() { return content_.data() + guard; }
-  void restore() { device_.upload(address_, content_); }
-  std::vector<std::byte> download() const {
-    std::vector<std::byte> result(content_.size());
-    device_.download(address_, result);
-    return result;
-  }
-  /// What is on the device but for the elements that `judged` says are someone else's to judge is what was uploaded.
-  template <class T, class Judged>
-  bool untouched(const std::vector<std::byte>& now, const Judged& judged) const {
-    const std::size_t count = (content_.size() - 2 * guard) / sizeof(T);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!judged(i) && std::memcmp(&now[guard + i * sizeof(T)], &content_[guard + i * sizeof(T)], sizeof(T)) != 0) return false;
-    }
-    const std::size_t end = guard + count * sizeof(T);
-    return std::equal(now.begin(), now.begin() + guard, content_.begin()) &&
-           std::equal(now.begin() + static_cast<std::ptrdiff_t>(end), now.end(),
-                      content_.begin() + static_cast<std::ptrdiff_t>(end));
-  }
-  /// Element i of what download() gave.
-  template <class T>
-  static const T* at(const std::vector<std::byte>& now, std::size_t i) {
-    return reinterpret_cast<const T*>(now.data() + guard) + i;
-  }
-
-  static constexpr std::byte poison{0xff};
-
- private:
-  static constexpr std::size_t guard = 1024;
-
-  RowDevice& device_;
-  std::vector<std::byte> content_;
-  void* address_ = nullptr;
 };
 
 /// Rows of 16-bit numbers, whose padding is poison as well.
@@ -185,6 +136,25 @@ class RowCase {
     }
     return {rows, columns, columns + padding, &buffer(name, content, written)};
   }
+  /// What is wrong with an output of which every element must be as in `expected`, contiguous, or untouched where that has
+  /// poison.
+  std::string judge_copies(const char* name, const GuardedRows& rows, const std::vector<std::uint16_t>& expected) const {
+    const std::vector<std::byte> now = rows.buffer->download();
+    std::vector<bool> defined(static_cast<std::size_t>(rows.rows));
+    const auto columns = static_cast<std::size_t>(rows.columns);
+    for (std::size_t row = 0; row < defined.size(); ++row) {
+      const std::uint16_t* wanted = expected.data() + row * columns;
+      const std::uint16_t* found = GuardedBuffer::at<std::uint16_t>(now, row * static_cast<std::size_t>(rows.stride));
+      defined[row] = *wanted != undefined;
+      if (defined[row] && !std::equal(wanted, wanted + columns, found)) return fmt::format("{}: row {} differs", name, row);
+    }
+    return intact(name, rows, now, defined);
+  }
+  /// For judge_copies(): no element is defined.
+  static std::vector<std::uint16_t> undefined_rows(const GuardedRows& rows) {
+    return std::vector<std::uint16_t>(static_cast<std::size_t>(rows.rows) * static_cast<std::size_t>(rows.columns), undefined);
+  }
+
   GuardedRows output_rows(const char* name, int rows, int columns, int padding) {
     return {rows, columns, columns + padding, &buffer(name, poisoned(rows, columns, padding), true)};
   }
@@ -219,6 +189,8 @@ class RowCase {
   Args host_args_ = {};
 
  private:
+  static constexpr std::uint16_t undefined = 0xffff;  // no element of random rows
+
   static std::vector<std::uint16_t> poisoned(int rows, int columns, int padding) {
     const std::int64_t size = rows == 0 ? 0 : std::int64_t{rows - 1} * (columns + padding) + columns;
     return std::vector<std::uint16_t>(static_cast<std::size_t>(size), 0xffff);
@@ -234,11 +206,18 @@ class RowCase {
   GuardedBuffer* status_;
 };
 
-/// Of the spec x_padding and y_padding count, and K, the columns.
+/// What a call of permute_rows has.
+struct PermuteOptions {
+  bool token_order = true;  ///< x is in token order; otherwise in slot order
+  bool all_rows = false;    ///< without m_sizes
+  bool scaled = false;
+};
+
+/// Of the spec x_padding, y_padding, topk_weights_f32 and K, the columns, count.
 class PermuteRowsCase : public RowCase<abi::PermuteRowsArgs> {
  public:
-  PermuteRowsCase(RowDevice& device, const CaseSpec& spec, bool token_order, bool all_rows = false) : RowCase(device, spec) {
-    const int slots_per_row = token_order ? spec.problem.top_k : 1;
+  PermuteRowsCase(RowDevice& device, const CaseSpec& spec, const PermuteOptions& options) : RowCase(device, spec) {
+    const int slots_per_row = options.token_order ? spec.problem.top_k : 1;
     const GuardedRows x = random_rows("x", spec.M() / slots_per_row, columns(), spec.x_padding, 1.0f, spec.seed);
     rows_ = output_rows("rows", spec.M(), columns(), spec.y_padding);
     place(&abi::GroupedGemmArgs::x, *x.buffer);
@@ -246,50 +225,132 @@ class PermuteRowsCase : public RowCase<abi::PermuteRowsArgs> {
     place_row_bytes(&abi::GroupedGemmArgs::x_row_bytes, x);
     place_row_bytes(&abi::GroupedGemmArgs::y_row_bytes, rows_);
     place_indices();
-    if (!all_rows) place_m_sizes();
+    if (options.scaled) place_weights();
+    if (!options.all_rows) place_m_sizes();
     set(&abi::PermuteRowsArgs::columns, columns());
     set(&abi::PermuteRowsArgs::slots_per_row, slots_per_row);
-    reference_.assign(static_cast<std::size_t>(spec.M()) * static_cast<std::size_t>(columns()), undefined);
-    expected_status_ = reference_permute_rows(host_args_, reference_);
+    reference_ = undefined_rows(rows_);
+    expected_status_ = reference_permute_rows(dtype(), host_args_, reference_);
   }
 
  protected:
-  std::string judge() const override {
-    const std::vector<std::byte> now = rows_.buffer->download();
-    std::vector<bool> defined(static_cast<std::size_t>(rows_.rows));
-    for (std::size_t row = 0; row < defined.size(); ++row) {
-      const std::uint16_t* expected = reference_.data() + row * static_cast<std::size_t>(columns());
-      const std::uint16_t* found = GuardedBuffer::at<std::uint16_t>(now, row * static_cast<std::size_t>(rows_.stride));
-      defined[row] = *expected != undefined;
-      if (defined[row] && !std::equal(expected, expected + columns(), found)) return fmt::format("row {} differs", row);
-    }
-    return intact("rows", rows_, now, defined);
-  }
+  std::string judge() const override { return judge_copies("rows", rows_, reference_); }
   unsigned expected_status() const override { return expected_status_; }
 
  private:
-  static constexpr std::uint16_t undefined = 0xffff;  // no element of x
-
   GuardedRows rows_;
   std::vector<std::uint16_t> reference_;
   unsigned expected_status_ = 0;
 };
 
-/// Of the spec x_padding (of the rows), y_padding (of out), topk_weights_f32 and K, the columns, count.
+/// Of the spec x_padding (of the rows), y_padding (of out) and K, the columns, count.
+class UnpermuteRowsCase : public RowCase<abi::UnpermuteRowsArgs> {
+ public:
+  UnpermuteRowsCase(RowDevice& device, const CaseSpec& spec, bool all_rows = false) : RowCase(device, spec) {
+    const GuardedRows rows = random_rows("rows", spec.M(), columns(), spec.x_padding, 1.0f, spec.seed);
+    out_ = output_rows("out", spec.M(), columns(), spec.y_padding);
+    place(&abi::GroupedGemmArgs::x, *rows.buffer);
+    place(&abi::GroupedGemmArgs::y, *out_.buffer);
+    place_row_bytes(&abi::GroupedGemmArgs::x_row_bytes, rows);
+    place_row_bytes(&abi::GroupedGemmArgs::y_row_bytes, out_);
+    place_indices();
+    if (!all_rows) place_m_sizes();
+    set(&abi::UnpermuteRowsArgs::columns, columns());
+    reference_ = undefined_rows(out_);
+    expected_status_ = reference_unpermute_rows(host_args_, reference_);
+  }
+
+ protected:
+  std::string judge() const override { return judge_copies("out", out_, reference_); }
+  unsigned expected_status() const override { return expected_status_; }
+
+ private:
+  GuardedRows out_;
+  std::vector<std::uint16_t> reference_;
+  unsigned expected_status_ = 0;
+};
+
+/// Of the spec x_padding, y_padding (of out) and K, the columns of out, count.
+class ActAndMulCase : public RowCase<abi::ActAndMulArgs> {
+ public:
+  ActAndMulCase(RowDevice& device, const CaseSpec& spec, bool all_rows = false) : RowCase(device, spec) {
+    x_ = random_rows("x", spec.M(), columns() * 2, spec.x_padding, 2.0f, spec.seed);
+    out_ = output_rows("out", spec.M(), columns(), spec.y_padding);
+    place(&abi::GroupedGemmArgs::x, *x_.buffer);
+    place(&abi::GroupedGemmArgs::y, *out_.buffer);
+    place_row_bytes(&abi::GroupedGemmArgs::x_row_bytes, x_);
+    place_row_bytes(&abi::GroupedGemmArgs::y_row_bytes, out_);
+    if (!all_rows) place_m_sizes();
+    set(&abi::ActAndMulArgs::columns, columns());
+    reference_ = reference_act_and_mul(dtype(), host_args_);
+  }
+
+  /// Gives all gates of a row one value.
+  void set_gates(int row, float value) {
+    auto* first = static_cast<std::uint16_t*>(x_.buffer->host()) + std::int64_t{row} * x_.stride;
+    std::fill_n(first, columns(), from_float(value, dtype()));
+    reference_ = reference_act_and_mul(dtype(), host_args_);
+  }
+
+ protected:
+  std::string judge() const override { return judge_rows("out", out_, reference_.out, reference_.defined_rows); }
+  unsigned expected_status() const override { return reference_.status; }
+
+ private:
+  GuardedRows x_;
+  GuardedRows out_;
+  ActAndMulReference reference_;
+};
+
+/// Which rows a call of combine_rows adds, and to what.
+enum class SlotRows {
+  absent,
+  all,      ///< every slot has a row
+  some,     ///< every third slot has none
+  past_end  ///< as some; one lies past the last row
+};
+struct CombineOptions {
+  bool weighted = true;
+  bool addend = false;
+  bool in_place = false;  ///< the addend is out
+  SlotRows slot_rows = SlotRows::absent;
+  bool expert_order = false;
+  std::optional<int> token_count = std::nullopt;
+};
+
+/// Of the spec x_padding (of the rows), y_padding (of out), pre_activation_padding (of the addend), topk_weights_f32,
+/// gather_indices (in expert order) and K, the columns, count. Rows and weights that must not be read are NaN.
 class CombineRowsCase : public RowCase<abi::CombineRowsArgs> {
  public:
-  CombineRowsCase(RowDevice& device, const CaseSpec& spec, bool weighted) : RowCase(device, spec) {
+  CombineRowsCase(RowDevice& device, const CaseSpec& spec, const CombineOptions& options) : RowCase(device, spec) {
     rows_ = random_rows("rows", spec.M(), columns(), spec.x_padding, 1.0f, spec.seed);
-    out_ = output_rows("out", spec.tokens, columns(), spec.y_padding);
+    out_ = options.in_place ? random_rows("out", spec.tokens, columns(), spec.y_padding, 1.0f, spec.seed + 1, true)
+                            : output_rows("out", spec.tokens, columns(), spec.y_padding);
     place(&abi::GroupedGemmArgs::x, *rows_.buffer);
     place(&abi::GroupedGemmArgs::y, *out_.buffer);
     place_row_bytes(&abi::GroupedGemmArgs::x_row_bytes, rows_);
     place_row_bytes(&abi::GroupedGemmArgs::y_row_bytes, out_);
-    if (weighted) place_weights();
+    if (options.weighted) place_weights();
+    if (options.addend) {
+      const GuardedRows addend =
+          options.in_place ? out_
+                           : random_rows("addend", spec.tokens, columns(), spec.pre_activation_padding, 1.0f, spec.seed + 1);
+      device_args_.addend = addend.buffer->address();
+      host_args_.addend = addend.buffer->host();
+      set(&abi::CombineRowsArgs::addend_row_bytes, addend.row_bytes());
+    }
+    if (options.slot_rows != SlotRows::absent) place_slot_rows(options);
+    if (options.token_count) {
+      GuardedBuffer& count = buffer("token_count", std::vector<int>{*options.token_count}, false);
+      device_args_.token_count = static_cast<const int*>(count.address());
+      host_args_.token_count = static_cast<const int*>(count.host());
+    }
+    set(&abi::CombineRowsArgs::expert_order, options.expert_order);
     set(&abi::CombineRowsArgs::columns, columns());
     set(&abi::CombineRowsArgs::tokens, spec.tokens);
     set(&abi::CombineRowsArgs::top_k, spec.problem.top_k);
     reference_ = reference_combine_rows(dtype(), host_args_);
+    restore();
   }
 
   /// Makes an element of a slot's row NaN. The reference stays as it was.
@@ -304,15 +365,40 @@ class CombineRowsCase : public RowCase<abi::CombineRowsArgs> {
   }
 
  protected:
-  std::string judge() const override {
-    return judge_rows("out", out_, reference_, std::vector<bool>(static_cast<std::size_t>(out_.rows), true));
-  }
-  unsigned expected_status() const override { return 0; }
+  std::string judge() const override { return judge_rows("out", out_, reference_.out, reference_.defined_rows); }
+  unsigned expected_status() const override { return reference_.status; }
 
  private:
+  void place_slot_rows(const CombineOptions& options) {
+    std::vector<int> sorted(static_cast<std::size_t>(spec_.M()));
+    for (std::size_t row = 0; row < sorted.size(); ++row)
+      sorted[static_cast<std::size_t>(spec_.gather_indices[row])] = static_cast<int>(row);
+    if (options.slot_rows != SlotRows::all) {
+      for (std::size_t slot = 1; slot < sorted.size(); slot += 3) {
+        leave_out(options.expert_order ? sorted[slot] : static_cast<int>(slot), static_cast<int>(slot));
+        sorted[slot] = slot % 2 == 0 ? -1 : -7;
+      }
+    }
+    if (options.slot_rows == SlotRows::past_end && !sorted.empty()) sorted.back() = spec_.M();
+    GuardedBuffer& slot_rows = buffer("slot_rows", sorted, false);
+    device_args_.slot_rows = static_cast<const int*>(slot_rows.address());
+    host_args_.slot_rows = static_cast<const int*>(slot_rows.host());
+  }
+  /// Spoils what nobody may read.
+  void leave_out(int row, int slot) {
+    spoil(row, columns() - 1);
+    if (host_args_.gemm.topk_weights == nullptr) return;
+    void* const weights = const_cast<void*>(host_args_.gemm.topk_weights);
+    if (spec_.topk_weights_f32) {
+      static_cast<std::uint32_t*>(weights)[slot] = 0xffffffff;
+    } else {
+      static_cast<std::uint16_t*>(weights)[slot] = 0xffff;
+    }
+  }
+
   GuardedRows rows_;
   GuardedRows out_;
-  std::vector<float> reference_;
+  CombineRowsReference reference_;
 };
 
 /// What a call of swiglu_gradient has and wants.

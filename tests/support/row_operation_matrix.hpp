@@ -27,9 +27,42 @@ void for_each_permutation(Check check) {
   // A chunk; a warp's chunks and one more; a piece but one chunk, a piece, one more and two pieces and one more.
   for (const int columns : {8, 264, 2040, 2048, 2056, 4104}) {
     for (const CaseSpec& spec : row_cases(row_problem(columns, DType::bf16, columns == 264 ? 3 : 2))) {
-      check(spec, true, false);
-      check(spec, false, false);
-      check(spec, true, true);
+      check(spec, PermuteOptions{});
+      check(spec, PermuteOptions{.token_order = false});
+      check(spec, PermuteOptions{.all_rows = true});
+    }
+  }
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    for (const int columns : {8, 264, 2056}) {
+      for (const CaseSpec& spec : row_cases(row_problem(columns, dtype, 3))) {
+        check(spec, PermuteOptions{.scaled = true});
+        check(spec, PermuteOptions{.token_order = false, .scaled = true});
+      }
+    }
+  }
+}
+
+/// The same of UnpermuteRowsCase.
+template <class Check>
+void for_each_way_back(Check check) {
+  for (const int columns : {8, 264, 2056}) {
+    for (const CaseSpec& spec : row_cases(row_problem(columns, DType::bf16))) {
+      check(spec, false);
+      check(spec, true);
+    }
+  }
+}
+
+/// The same of ActAndMulCase.
+template <class Check>
+void for_each_activation(Check check) {
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    // A chunk; half a piece and one more; a piece; two, and one more.
+    for (const int columns : {8, 264, 512, 1032}) {
+      for (const CaseSpec& spec : row_cases(row_problem(columns, dtype))) {
+        check(spec, false);
+        check(spec, true);
+      }
     }
   }
 }
@@ -41,8 +74,23 @@ void for_each_combination(Check check) {
     for (const int top_k : {1, 2, 3, 8, 11}) {
       for (const int columns : {8, 256, 520}) {
         for (const CaseSpec& spec : ragged_cases(row_problem(columns, dtype, top_k), 4)) {
-          check(spec, true);
-          check(spec, false);
+          check(spec, CombineOptions{});
+          check(spec, CombineOptions{.weighted = false});
+        }
+      }
+    }
+    for (const int top_k : {1, 3, 11}) {
+      for (const CaseSpec& spec : ragged_cases(row_problem(264, dtype, top_k), 4)) {
+        check(spec, CombineOptions{.addend = true});
+        check(spec, CombineOptions{.weighted = false, .addend = true, .in_place = true});
+        for (const SlotRows slot_rows : {SlotRows::all, SlotRows::some}) {
+          check(spec, CombineOptions{.slot_rows = slot_rows});
+          check(spec, CombineOptions{.addend = true, .slot_rows = slot_rows, .expert_order = true});
+        }
+        check(spec, CombineOptions{.slot_rows = SlotRows::past_end, .expert_order = true});
+        for (const int count : {0, 1, spec.tokens / 2, spec.tokens, -1, spec.tokens + 1}) {
+          if (spec.tokens == 0) continue;  // no kernel runs that could report a count
+          check(spec, CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true, .token_count = count});
         }
       }
     }
@@ -73,9 +121,10 @@ void for_each_gradient(Check check) {
 }
 
 /// Gives the first rows of a case with as many gates whose exponential overflows or vanishes.
-inline void set_extreme_gates(SwigluGradientCase& gradient) {
+template <class Case>
+void set_extreme_gates(Case& rows) {
   int row = 0;
-  for (const float gate : {1e4f, -1e4f, 85.0f, -85.0f, 0.0f, -0.0f, 12.0f, -12.0f, -1.2784645f}) gradient.set_gates(row++, gate);
+  for (const float gate : {1e4f, -1e4f, 85.0f, -85.0f, 0.0f, -0.0f, 12.0f, -12.0f, -1.2784645f}) rows.set_gates(row++, gate);
 }
 
 }  // namespace moe_tune::test

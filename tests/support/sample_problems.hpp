@@ -8,7 +8,7 @@
 
 namespace moe_tune::test {
 
-inline ModelShape odd_model() { return {"odd", 60, 4, 1408, 1000, Router::softmax, 0}; }
+inline ModelShape odd_model() { return {"odd", 60, 4, 1408, 1000, RouterKind::softmax, 0}; }
 
 inline Problem smallest_problem() {
   Problem problem;

@@ -13,6 +13,7 @@
 #include "moe_tune/config.hpp"
 #include "moe_tune/error.hpp"
 #include "moe_tune/export.hpp"
+#include "moe_tune/online_tuner.hpp"
 #include "moe_tune/problem.hpp"
 
 struct CUstream_st;
@@ -63,9 +64,11 @@ struct DeviceStatus {
   /// Outside [0, M). A gathered row counts as zeros (forward: permute_x; dX: permute_y), a scattered one is not stored. To dW it
   /// adds nothing; but in the sm90 family it is a row of zeros, which beside a row of infinities is NaN.
   bool bad_gather_index = false;
-  bool bad_m_sizes = false;  ///< negative, or a sum above M: cut so that rows stay inside [0, M)
+  bool bad_m_sizes = false;          ///< negative, or a sum above M: cut so that rows stay inside [0, M)
+  bool bad_selected_expert = false;  ///< an expert that was given to the router, outside [0, E): no row, weight 0
+  bool bad_token_count = false;      ///< outside [0, tokens]: cut to it
 
-  explicit operator bool() const { return bad_gather_index || bad_m_sizes; }
+  explicit operator bool() const { return bad_gather_index || bad_m_sizes || bad_selected_expert || bad_token_count; }
 };
 
 /// Where configs come from and how careful to be.
@@ -73,16 +76,21 @@ struct LibraryOptions {
   std::vector<std::filesystem::path> databases;        ///< earlier ones win; empty: none, configs are heuristic
   std::optional<std::filesystem::path> override_file;  ///< goes before every database
   bool check_each_call = false;  ///< wait after every call and throw on bad device data; not possible while capturing
+  /// Tune on demand: what serves token counts without being measured is measured by `tuner` when it is used first, and published
+  /// to the first database. That call, or prepare(), takes seconds then. A tuner that fails costs a warning.
+  bool tune = false;
+  std::shared_ptr<OnlineTuner> tuner;  ///< needed to tune
 
-  /// MOE_TUNE_MODE=read (default: databases of MOE_TUNE_DB, else the user's) or off (none), MOE_TUNE_OVERRIDE, MOE_TUNE_CHECK=1.
+  /// MOE_TUNE_MODE=read (default: databases of MOE_TUNE_DB, else the user's), tune (the same databases; `tuner` is left to the
+  /// caller) or off (none), MOE_TUNE_OVERRIDE, MOE_TUNE_CHECK=1.
   MOE_TUNE_API static LibraryOptions from_environment();
 };
 
-/// Options, the databases as they were when it was made, and what is loaded on each device. Thread-safe. Must outlive the
-/// operations made from it.
+/// Options, the databases as they were when it was made or tuned last, and what is loaded on each device. Thread-safe. Must
+/// outlive the operations made from it.
 class MOE_TUNE_API Library {
  public:
-  /// Throws UsageError for a damaged or hostile file, naming it.
+  /// Throws UsageError for a damaged or hostile file, naming it, and for options that ask to tune without a tuner or a database.
   explicit Library(const LibraryOptions& options = LibraryOptions::from_environment());
   ~Library();
   Library(const Library&) = delete;
@@ -91,12 +99,17 @@ class MOE_TUNE_API Library {
   /// The process's library, made from the environment by the first call.
   static Library& instance();
 
+  /// The tuner of that library, for MOE_TUNE_MODE=tune; other modes leave it alone. Throws UsageError once the library is made.
+  static void set_tuner(std::shared_ptr<OnlineTuner> tuner);
+
   /// What kernels reported on a device so far, without waiting for those still running; optionally clears it.
   DeviceStatus status(int device, bool clear = false);
 
  private:
   friend class GroupedGemm;
+  friend class Router;
   friend class RowOperations;
+  friend class FusedMoeBlock;
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -109,8 +122,8 @@ struct Selection {
 };
 
 /// Grouped GEMM for one problem on one device: forward, or a gradient (problem.hpp has the formulas). Configs are looked up once,
-/// for every token count; run() then costs a binary search and a launch. Thread-safe: any threads may run it, on any streams of
-/// the device.
+/// for every token count, and again after tuning on demand; run() then costs a binary search and a launch. Thread-safe: any
+/// threads may run it, on any streams of the device.
 class MOE_TUNE_API GroupedGemm {
  public:
   /// `device` is a CUDA ordinal; its primary context is used, the one of the CUDA runtime and torch. `config` fixes the kernel
@@ -123,8 +136,8 @@ class MOE_TUNE_API GroupedGemm {
 
   /// Enqueues the product on `stream` and returns, without synchronising with the device. Can be captured into a CUDA graph and
   /// replayed with other data, m_sizes and gather_indices, beside anything but itself and copies of it. The first call that uses
-  /// a kernel compiles (or finds it in the cache) and loads it; prepare() does that ahead of time, and must have before a
-  /// capture.
+  /// a kernel compiles (or finds it in the cache) and loads it, after tuning if that is on; prepare() does that ahead of time,
+  /// and must have before a capture. Nothing is tuned while the stream is captured.
   ///
   /// Most configs need no workspace, or get it in the arguments: then nothing is allocated on the device, but for a small counter
   /// for each 16384 streams and captured calls. Otherwise the call takes its workspace in stream order from a memory pool that
@@ -133,7 +146,8 @@ class MOE_TUNE_API GroupedGemm {
   /// arguments.
   void run(const GroupedGemmArgs& args, CUstream_st* stream);
 
-  /// Bytes of GroupedGemmArgs::workspace that run() needs for `tokens`; 0: none.
+  /// Bytes of GroupedGemmArgs::workspace that run() needs for `tokens`; 0: none. Tuning on demand may change it: then run() takes
+  /// workspace from the pool instead of one that has become too small.
   std::size_t workspace_bytes(std::int64_t tokens) const;
 
   /// Compiles and loads the kernels for these token counts and this row stride of w, as in GroupedGemmArgs, and lets the

@@ -27,6 +27,8 @@ typedef enum { MOE_TUNE_GATE_UP = 0, MOE_TUNE_DOWN = 1 } moe_tune_gemm;
 /* Bits of moe_tune_device_status. */
 #define MOE_TUNE_STATUS_BAD_GATHER_INDEX 1u
 #define MOE_TUNE_STATUS_BAD_M_SIZES 2u
+#define MOE_TUNE_STATUS_BAD_SELECTED_EXPERT 4u
+#define MOE_TUNE_STATUS_BAD_TOKEN_COUNT 8u
 
 typedef enum { MOE_TUNE_SM80 = 0, MOE_TUNE_SM90 = 1 } moe_tune_family;
 
@@ -172,6 +174,83 @@ MOE_TUNE_C_API int moe_tune_combine_rows(const moe_tune_combine_rows_args* args,
 MOE_TUNE_C_API int moe_tune_swiglu_gradient(const moe_tune_swiglu_gradient_args* args, void* stream);
 /* Compiles and loads their kernels. */
 MOE_TUNE_C_API int moe_tune_prepare_row_operations(int device);
+
+/* The MoE blocks of Qwen3 and Llama4, fused: router, grouped GEMMs and combine (moe_block.hpp has the formulas). A block is made for
+ * one device and may be used by any threads, on any streams. T tokens, H hidden size, I intermediate size of an expert, E experts of
+ * the model, L experts of this process, S intermediate size of the shared expert. */
+typedef struct moe_tune_block moe_tune_block;
+
+typedef enum { MOE_TUNE_QWEN3 = 0, MOE_TUNE_LLAMA4 = 1 } moe_tune_model;
+typedef enum { MOE_TUNE_DEFAULT = 0, MOE_TUNE_ON = 1, MOE_TUNE_OFF = 2 } moe_tune_switch;
+
+/* How a block works. Fields that struct_size leaves out count as 0, so a struct of zeros but for struct_size has all defaults. */
+typedef struct {
+  uint32_t struct_size;          /* sizeof(moe_tune_block_options) */
+  int32_t permute_x;             /* moe_tune_switch: the first GEMM gathers its rows itself; default: on for Qwen3, off for Llama4 */
+  int32_t permute_y;             /* moe_tune_switch: the second GEMM stores rows in slot order; default: on */
+  int32_t autotune;              /* moe_tune_switch: the library chooses kernels; off: the forward configs are required; default: on */
+  int32_t dW_only;               /* only gradients of weights are wanted */
+  int32_t dX_only;               /* only the gradient of the hidden states is wanted */
+  int32_t overlap_router_shared; /* Llama4: the shared expert runs on a stream of its own */
+  int32_t no_shared_expert;      /* Llama4: another process computes the shared expert */
+  int32_t first_expert;          /* of those that this process has */
+  int32_t expert_count;          /* 0: all from first_expert on; must be L where there are weights */
+  const moe_tune_config_forward* config_fwd_gate_up; /* NULL: the library chooses */
+  const moe_tune_config_forward* config_fwd_down;
+  const moe_tune_config_forward* config_bwd_dX_gate_up;
+  const moe_tune_config_forward* config_bwd_dX_down;
+  const moe_tune_config_forward* config_bwd_dW_gate_up;
+  const moe_tune_config_forward* config_bwd_dW_down;
+} moe_tune_block_options;
+
+/* A block on weights of the caller, which outlive it: contiguous, bfloat16 or float16, all of one dtype, on one device. */
+typedef struct {
+  uint32_t struct_size;                  /* sizeof(moe_tune_block_args) */
+  int32_t model;                         /* moe_tune_model */
+  int32_t top_k;
+  int32_t norm_topk_prob;                /* Qwen3: routing weights are divided by their sum */
+  const DLTensor* gate;                  /* (E, H): the router's */
+  const DLTensor* gate_up_proj;          /* (L, 2 I, H): of each expert I rows for gate, then I rows for up */
+  const DLTensor* down_proj;             /* (L, H, I) */
+  const DLTensor* shared_gate_up_proj;   /* (2 S, H); Llama4, NULL where no_shared_expert is set */
+  const DLTensor* shared_down_proj;      /* (H, S) */
+  const moe_tune_block_options* options; /* NULL: defaults */
+} moe_tune_block_args;
+
+MOE_TUNE_C_API int moe_tune_block_create(const moe_tune_block_args* args, moe_tune_block** block);
+
+/* A layer of a Hugging Face checkpoint folder (config.json, safetensors), whose weights the block owns. */
+MOE_TUNE_C_API int moe_tune_block_from_hf(const char* checkpoint, int32_t layer, int32_t device,
+                                          const moe_tune_block_options* options, moe_tune_block** block);
+
+/* NULL is allowed. No work of the block may be running. */
+MOE_TUNE_C_API int moe_tune_block_destroy(moe_tune_block* block);
+
+/* Tensors are contiguous and of the block's dtype unless said. Fields that struct_size leaves out count as 0. */
+typedef struct {
+  uint32_t struct_size;             /* sizeof(moe_tune_block_forward_args) */
+  int32_t inject_selection;         /* selected_experts is read: distinct within a token */
+  const DLTensor* hidden_states;    /* (T, H) */
+  const DLTensor* out;              /* (T, H); written */
+  const DLTensor* router_logits;    /* (T, E); written; NULL: not wanted */
+  const DLTensor* selected_experts; /* (T, top_k), int32; written or read; NULL: not wanted */
+  const DLTensor* topk_weights;     /* (T, top_k); written; NULL: not wanted */
+  const DLTensor* token_count;      /* (1), int32, on the device, at most T: how many of the tokens are there; NULL: all */
+  const DLTensor* workspace;        /* 1-D, any dtype, moe_tune_block_workspace_bytes() bytes; NULL: the library's own */
+  /* Called on the host before each step is enqueued, with its name: router, permute, gate_up, down, shared_expert, combine, and end
+   * after the last. NULL: not wanted. */
+  void (*on_step)(const char* step, void* user);
+  void* user;
+} moe_tune_block_forward_args;
+
+/* Enqueues the forward on `stream` of the block's device. Does not synchronise; can be captured into a CUDA graph once the block is
+ * prepared for as many tokens, and replayed with other data, selections and token counts. */
+MOE_TUNE_C_API int moe_tune_block_forward(moe_tune_block* block, const moe_tune_block_forward_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_block_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes);
+/* Compiles and loads what these token counts need. */
+MOE_TUNE_C_API int moe_tune_block_prepare(moe_tune_block* block, const int64_t* tokens, size_t count);
+/* Which config serves a GEMM of the block (moe_tune_gemm), and why, as one line; cut to `size` bytes, always terminated. */
+MOE_TUNE_C_API int moe_tune_block_explain(moe_tune_block* block, int32_t gemm, int64_t tokens, char* text, size_t size);
 
 /* Bad device data that kernels met on a device (MOE_TUNE_STATUS_*), without waiting; `clear` non-zero resets it. */
 MOE_TUNE_C_API int moe_tune_device_status(int device, uint32_t* bits, int clear);

@@ -14,13 +14,17 @@ namespace moe_tune {
 
 /// Rows in expert order, made once for several GEMMs:
 ///   rows[r, :] = x[gather_indices[r] / slots_per_row, :]   for r < sum(m_sizes)
-/// zeros where gather_indices[r] is outside [0, M), which DeviceStatus reports. Rows past the sum are not touched. Bad m_sizes
-/// are cut and reported, here and below.
+/// with topk_weights times topk_weights[gather_indices[r]], rounded (Llama4 scales what goes into its experts). Zeros where
+/// gather_indices[r] is outside [0, M), which DeviceStatus reports. Rows past the sum are not touched. Bad m_sizes are cut and
+/// reported, here and below.
 struct PermuteRowsArgs {
   const void* x = nullptr;               ///< (M / slots_per_row, columns)
   void* rows = nullptr;                  ///< (M, columns); overlaps nothing else
   const void* gather_indices = nullptr;  ///< (M) slot at each sorted row
   const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device; null: all M rows
+  const void* topk_weights = nullptr;    ///< (M) by slot; null: rows are copied as they are
+  DType dtype = DType::bf16;             ///< counts with topk_weights
+  WeightType topk_weights_type = WeightType::storage;
   IndexType gather_indices_type = IndexType::int32;
   IndexType m_sizes_type = IndexType::int32;
   std::int64_t M = 0;
@@ -31,13 +35,51 @@ struct PermuteRowsArgs {
   std::int64_t rows_row_stride = 0;
 };
 
+/// The way back, to slot order: out[gather_indices[r], :] = rows[r, :] for r < sum(m_sizes). A row whose slot is outside [0, M) is
+/// not stored, and DeviceStatus reports it; rows of out that no r has are not touched.
+struct UnpermuteRowsArgs {
+  const void* rows = nullptr;            ///< (M, columns)
+  void* out = nullptr;                   ///< (M, columns) in slot order; overlaps nothing else
+  const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; distinct
+  const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device; null: all M rows
+  IndexType gather_indices_type = IndexType::int32;
+  IndexType m_sizes_type = IndexType::int32;
+  std::int64_t M = 0;
+  int E = 0;  ///< with m_sizes
+  std::int64_t columns = 0;
+  std::int64_t rows_row_stride = 0;
+  std::int64_t out_row_stride = 0;
+};
+
+/// SwiGLU: out[r, :] = silu(x[r, :columns]) * x[r, columns:] for r < sum(m_sizes), silu(gate) = gate * sigmoid(gate), in float32
+/// and rounded once. Rows past the sum are not touched.
+struct ActAndMulArgs {
+  const void* x = nullptr;        ///< (M, 2 columns): gate, up
+  void* out = nullptr;            ///< (M, columns); overlaps nothing else
+  const void* m_sizes = nullptr;  ///< (E) rows of each expert; read on the device; null: all M rows
+  DType dtype = DType::bf16;
+  IndexType m_sizes_type = IndexType::int32;
+  std::int64_t M = 0;
+  int E = 0;  ///< with m_sizes
+  std::int64_t columns = 0;
+  std::int64_t x_row_stride = 0;
+  std::int64_t out_row_stride = 0;
+};
+
 /// The combine of a block's forward, or the sum over a token's rows of the dX of its first GEMM:
-///   out[t, :] = the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[t * top_k + c] * rows[t * top_k + c, :]
-/// Every slot's row is read: one that no expert of this process has must hold zeros.
+///   out[t, :] = addend[t, :] + the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[s] * row(s), s = t * top_k + c
+///   row(s)    = rows[s, :], or in expert order rows[slot_rows[s], :]; left out of the sum where slot_rows[s] is negative
+/// Rows that are left out are not read. Without slot_rows every slot's row is. The sum begins with the addend where there is one.
+/// In expert order a slot_rows[s] past the last row is left out too, and DeviceStatus reports it as a bad gather index.
 struct CombineRowsArgs {
-  const void* rows = nullptr;          ///< (tokens * top_k, columns) in slot order
+  const void* rows = nullptr;          ///< (tokens * top_k, columns)
   void* out = nullptr;                 ///< (tokens, columns); overlaps nothing else
+  const void* addend = nullptr;        ///< (tokens, columns); may be out, with the same row stride; null: none
   const void* topk_weights = nullptr;  ///< (tokens, top_k); null: a plain sum
+  const void* slot_rows = nullptr;     ///< (tokens, top_k) int32: the sorted row of each slot (Router writes them); negative: the
+                                       ///< slot has none, as its expert is another process's
+  bool expert_order = false;           ///< rows are in expert order: needs slot_rows; otherwise these only say which slots have a row
+  const void* token_count = nullptr;   ///< one int32 on the device: at most so many tokens; others' out is not touched; null: all
   DType dtype = DType::bf16;
   WeightType topk_weights_type = WeightType::storage;
   std::int64_t tokens = 0;
@@ -45,6 +87,7 @@ struct CombineRowsArgs {
   std::int64_t columns = 0;
   std::int64_t rows_row_stride = 0;
   std::int64_t out_row_stride = 0;
+  std::int64_t addend_row_stride = 0;
 };
 
 /// From the gradient g of the second GEMM's input back through a = silu(gate) * up and the weighted combine, and the scaled a
@@ -98,6 +141,8 @@ class MOE_TUNE_API RowOperations {
   RowOperations& operator=(RowOperations&&) noexcept;
 
   void permute_rows(const PermuteRowsArgs& args, CUstream_st* stream);
+  void unpermute_rows(const UnpermuteRowsArgs& args, CUstream_st* stream);
+  void act_and_mul(const ActAndMulArgs& args, CUstream_st* stream);
   void combine_rows(const CombineRowsArgs& args, CUstream_st* stream);
   void swiglu_gradient(const SwigluGradientArgs& args, CUstream_st* stream);
 

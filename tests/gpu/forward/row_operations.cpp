@@ -47,6 +47,8 @@ PermuteRowsArgs api_args(const abi::PermuteRowsArgs& from, const CaseSpec& spec)
   args.rows = from.gemm.y;
   args.gather_indices = from.gemm.gather_indices;
   args.m_sizes = from.gemm.m_sizes;
+  args.topk_weights = from.gemm.topk_weights;
+  args.topk_weights_type = WeightType::float32;
   args.M = spec.M();
   args.E = spec.problem.E;
   args.slots_per_row = from.slots_per_row;
@@ -56,17 +58,49 @@ PermuteRowsArgs api_args(const abi::PermuteRowsArgs& from, const CaseSpec& spec)
   return args;
 }
 
+UnpermuteRowsArgs api_args(const abi::UnpermuteRowsArgs& from, const CaseSpec& spec) {
+  UnpermuteRowsArgs args;
+  args.rows = from.gemm.x;
+  args.out = from.gemm.y;
+  args.gather_indices = from.gemm.gather_indices;
+  args.m_sizes = from.gemm.m_sizes;
+  args.M = spec.M();
+  args.E = spec.problem.E;
+  args.columns = from.columns;
+  args.rows_row_stride = from.gemm.x_row_bytes / 2;
+  args.out_row_stride = from.gemm.y_row_bytes / 2;
+  return args;
+}
+
+ActAndMulArgs api_args(const abi::ActAndMulArgs& from, const CaseSpec& spec) {
+  ActAndMulArgs args;
+  args.x = from.gemm.x;
+  args.out = from.gemm.y;
+  args.m_sizes = from.gemm.m_sizes;
+  args.M = spec.M();
+  args.E = spec.problem.E;
+  args.columns = from.columns;
+  args.x_row_stride = from.gemm.x_row_bytes / 2;
+  args.out_row_stride = from.gemm.y_row_bytes / 2;
+  return args;
+}
+
 CombineRowsArgs api_args(const abi::CombineRowsArgs& from, const CaseSpec& spec) {
   CombineRowsArgs args;
   args.rows = from.gemm.x;
   args.out = from.gemm.y;
+  args.addend = from.addend;
   args.topk_weights = from.gemm.topk_weights;
+  args.slot_rows = from.slot_rows;
+  args.expert_order = from.expert_order != 0;
+  args.token_count = from.token_count;
   args.topk_weights_type = WeightType::float32;
   args.tokens = spec.tokens;
   args.top_k = spec.problem.top_k;
   args.columns = from.columns;
   args.rows_row_stride = from.gemm.x_row_bytes / 2;
   args.out_row_stride = from.gemm.y_row_bytes / 2;
+  args.addend_row_stride = from.addend_row_bytes / 2;
   return args;
 }
 
@@ -101,25 +135,42 @@ struct ApiCalls {
     return padded;
   }();
   GpuRowDevice device;
-  PermuteRowsCase permute{device, spec, true};
-  CombineRowsCase combine{device, spec, true};
+  PermuteRowsCase permute{device, spec, PermuteOptions{}};
+  PermuteRowsCase scaled{device, spec, PermuteOptions{.scaled = true}};
+  UnpermuteRowsCase unpermute{device, spec};
+  ActAndMulCase activation{device, spec};
+  CombineRowsCase combine{device, spec, CombineOptions{}};
+  CombineRowsCase combine_some{
+      device, spec, CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true, .token_count = 77}};
   SwigluGradientCase gradient{device, spec, SwigluOptions{}};
   Library library{LibraryOptions{}};
   RowOperations operations{library, 0};
 
   void restore() {
     permute.restore();
+    scaled.restore();
+    unpermute.restore();
+    activation.restore();
     combine.restore();
+    combine_some.restore();
     gradient.restore();
   }
   void enqueue(CUstream stream) {
     operations.permute_rows(api_args(permute.args(), spec), stream);
+    operations.permute_rows(api_args(scaled.args(), spec), stream);
+    operations.unpermute_rows(api_args(unpermute.args(), spec), stream);
+    operations.act_and_mul(api_args(activation.args(), spec), stream);
     operations.combine_rows(api_args(combine.args(), spec), stream);
+    operations.combine_rows(api_args(combine_some.args(), spec), stream);
     operations.swiglu_gradient(api_args(gradient.args(), spec), stream);
   }
   void check() const {
     CHECK(permute.check() == "");
+    CHECK(scaled.check() == "");
+    CHECK(unpermute.check() == "");
+    CHECK(activation.check() == "");
     CHECK(combine.check() == "");
+    CHECK(combine_some.check() == "");
     CHECK(gradient.check() == "");
   }
 };
@@ -127,6 +178,8 @@ struct ApiCalls {
 }  // namespace
 
 TEST_CASE("row operations: permute_rows") { for_each_permutation(check<PermuteRowsCase>()); }
+TEST_CASE("row operations: unpermute_rows") { for_each_way_back(check<UnpermuteRowsCase>()); }
+TEST_CASE("row operations: act_and_mul") { for_each_activation(check<ActAndMulCase>()); }
 TEST_CASE("row operations: combine_rows") { for_each_combination(check<CombineRowsCase>()); }
 TEST_CASE("row operations: swiglu_gradient") { for_each_gradient(check<SwigluGradientCase>()); }
 
@@ -136,20 +189,29 @@ TEST_CASE("row operations: gates whose exponential overflows or vanishes") {
     SwigluGradientCase gradient(device, routed_case(row_problem(72, dtype), 9, {}), {});
     set_extreme_gates(gradient);
     CHECK(gradient.run() == "");
+    ActAndMulCase activation(device, routed_case(row_problem(72, dtype), 9, {}));
+    set_extreme_gates(activation);
+    CHECK(activation.run() == "");
   }
 }
 
 TEST_CASE("row operations: 65536 rows") {
-  check<PermuteRowsCase>()(large_case(2048), true);
-  check<CombineRowsCase>()(large_case(2048), true);
+  check<PermuteRowsCase>()(large_case(2048), PermuteOptions{});
+  check<PermuteRowsCase>()(large_case(2048), PermuteOptions{.scaled = true});
+  check<UnpermuteRowsCase>()(large_case(2048));
+  check<ActAndMulCase>()(large_case(768));
+  check<CombineRowsCase>()(large_case(2048), CombineOptions{});
+  check<CombineRowsCase>()(large_case(2048), CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true});
   check<SwigluGradientCase>()(large_case(768), SwigluOptions{});
 }
 
 TEST_CASE("row operations: 100 runs give the same bits") {
   const CaseSpec spec = routed_case(row_problem(776, DType::bf16, 3), 301, {});
   GpuRowDevice device;
-  check_reruns(PermuteRowsCase(device, spec, true));
-  check_reruns(CombineRowsCase(device, spec, true));
+  check_reruns(PermuteRowsCase(device, spec, PermuteOptions{.scaled = true}));
+  check_reruns(UnpermuteRowsCase(device, spec));
+  check_reruns(ActAndMulCase(device, spec));
+  check_reruns(CombineRowsCase(device, spec, CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true}));
   check_reruns(SwigluGradientCase(device, spec, SwigluOptions{}));
 }
 
@@ -197,7 +259,7 @@ TEST_CASE("row operations: a bad index is reported, and thrown by careful librar
     GpuRowDevice device;
     CaseSpec spec = routed_case(row_problem(264, DType::bf16), 33, {});
     spec.gather_indices[5] = spec.M();
-    const PermuteRowsCase permute(device, spec, true);
+    const PermuteRowsCase permute(device, spec, PermuteOptions{});
     LibraryOptions options;
     options.check_each_call = careful;
     Library library(options);

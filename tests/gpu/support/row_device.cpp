@@ -12,23 +12,20 @@ const RowOperationKernels& kernels() {
   return loaded;
 }
 
-CUdeviceptr device_pointer(const void* address) { return reinterpret_cast<CUdeviceptr>(address); }
-
 }  // namespace
 
-void* GpuRowDevice::allocate(const char*, std::size_t bytes, bool) { return buffers_.emplace_back(bytes).get(); }
-
-void GpuRowDevice::upload(void* address, std::span<const std::byte> bytes) {
-  driver().cuMemcpyHtoD(device_pointer(address), bytes.data(), bytes.size());
-  driver().cuStreamSynchronize(nullptr);  // the copy returns when it has read the host's memory
+void GpuRowDevice::launch(DType dtype, const abi::PermuteRowsArgs& args) {
+  kernels().permute_rows(dtype, args, nullptr);
+  driver().cuStreamSynchronize(nullptr);
 }
 
-void GpuRowDevice::download(const void* address, std::span<std::byte> bytes) {
-  driver().cuMemcpyDtoH(bytes.data(), device_pointer(address), bytes.size());
+void GpuRowDevice::launch(DType, const abi::UnpermuteRowsArgs& args) {
+  kernels().unpermute_rows(args, nullptr);
+  driver().cuStreamSynchronize(nullptr);
 }
 
-void GpuRowDevice::launch(DType, const abi::PermuteRowsArgs& args) {
-  kernels().permute_rows(args, nullptr);
+void GpuRowDevice::launch(DType dtype, const abi::ActAndMulArgs& args) {
+  kernels().act_and_mul(dtype, args, nullptr);
   driver().cuStreamSynchronize(nullptr);
 }
 

@@ -127,6 +127,24 @@ TEST_CASE("The sm90 default makes clusters for many rows where the weight tiles 
   CHECK(default_config(problem, 8192, find_device("h200")).cluster == 1);
 }
 
+TEST_CASE("One expert that every row goes to is served like one of many with as many rows") {
+  const DeviceDescription& device = find_device("h200");
+  const auto problems = block_problems(find_model("llama4-scout"), DType::bf16);
+  const Problem& up = problems.at(2);
+  const Problem& down = problems.at(3);
+  REQUIRE(up.E == 1);
+  CHECK(to_string(default_config(up, 1, device)) == "sm90_16x128x64_weights_coop_w8_s5_c2_x1_static_mfast_dispatch");
+  CHECK(to_string(default_config(up, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s5_c1_x2_queue_mfast_dispatch");
+  CHECK(to_string(default_config(down, 8192, device)) == "sm90_192x128x64_weights_pingpong_w12_s5_c1_x2_queue_mfast_dispatch");
+  // 40 tiles of 128 columns would leave 92 SMs without any.
+  CHECK(to_string(default_config(down, 32, device)) == "sm90_48x64x64_weights_coop_w8_s7_c2_x1_static_mfast_dispatch");
+  CHECK(to_string(default_config(down, 128, device)) == "sm90_64x64x64_weights_coop_w8_s6_c2_x1_static_mfast_dispatch");
+  CHECK(default_config(problems.at(1), 1024, device).BLOCK_N == 128);  // of 16 experts there are enough
+  for (int tokens = 1; tokens <= 32768; tokens *= 2) {
+    for (const Problem& problem : problems) CHECK(in_config_space(problem, default_config(problem, tokens, device), device));
+  }
+}
+
 TEST_CASE("With fusions of sm90 the default is in the space, and other devices say what they lack") {
   for (int tokens = 1; tokens <= 32768; tokens *= 2) {
     Problem problem = test::qwen3_gate_up();

@@ -39,10 +39,44 @@ TEST_CASE("The GEMMs of qwen3-30b-a3b") {
   CHECK(describe(down) == "forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y");
 }
 
+TEST_CASE("A Qwen3 block gathers its rows and fuses SwiGLU") {
+  const auto problems = block_problems(find_model("qwen3-30b-a3b"), DType::bf16);
+  REQUIRE(problems.size() == 2);
+  CHECK(describe(problems[0]) == "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x fuse_swiglu");
+  CHECK(describe(problems[1]) == "forward down bf16 E=128 N=2048 K=768 top_k=8 permute_y");
+}
+
+TEST_CASE("A Llama4 block scales the rows that it gathers, and has a shared expert of one") {
+  const ModelShape model = find_model("llama4-scout");
+  auto problems = block_problems(model, DType::fp16);
+  REQUIRE(problems.size() == 4);
+  CHECK(describe(problems[0]) == "forward gate_up fp16 E=16 N=16384 K=5120 top_k=1 permute_x fuse_mul_pre fuse_swiglu");
+  CHECK(describe(problems[1]) == "forward down fp16 E=16 N=5120 K=8192 top_k=1 permute_y");
+  CHECK(describe(problems[2]) == "forward gate_up fp16 E=1 N=16384 K=5120 top_k=1 fuse_swiglu");
+  CHECK(describe(problems[3]) == "forward down fp16 E=1 N=5120 K=8192 top_k=1");
+  SECTION("rows that are moved before it are scaled then") {
+    problems = block_problems(model, DType::fp16, {.permute_x = false, .permute_y = false});
+    REQUIRE(problems.size() == 4);
+    CHECK(describe(problems[0]) == "forward gate_up fp16 E=16 N=16384 K=5120 top_k=1 fuse_swiglu");
+    CHECK(describe(problems[1]) == "forward down fp16 E=16 N=5120 K=8192 top_k=1");
+  }
+}
+
+TEST_CASE("The GEMMs of every preset's block are valid") {
+  for (const ModelShape& model : preset_models()) {
+    for (const bool permute : {false, true}) {
+      for (const Problem& problem : block_problems(model, DType::bf16, {permute, permute})) {
+        INFO(describe(problem));
+        CHECK_NOTHROW(validate(problem));
+      }
+    }
+  }
+}
+
 TEST_CASE("A Qwen3-MoE config.json") {
   const ModelShape model = parse(qwen3_config);
-  CHECK(model == ModelShape{"my-model", 60, 4, 1408, 1000, Router::softmax_norm_topk, 0});
-  CHECK(parse(replaced(qwen3_config, R"("norm_topk_prob": true)", R"("norm_topk_prob": false)")).router == Router::softmax);
+  CHECK(model == ModelShape{"my-model", 60, 4, 1408, 1000, RouterKind::softmax_norm_topk, 0});
+  CHECK(parse(replaced(qwen3_config, R"("norm_topk_prob": true)", R"("norm_topk_prob": false)")).router == RouterKind::softmax);
   CHECK(parse(replaced(qwen3_config, R"("model_type": "qwen3_moe",)", "")) == model);
 }
 
@@ -50,7 +84,69 @@ TEST_CASE("A Llama4 config.json, with the text model nested") {
   const ModelShape model = parse(R"({"model_type": "llama4", "hidden_size": 99, "text_config": {"model_type": "llama4_text",
     "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384, "num_local_experts": 16,
     "num_experts_per_tok": 1, "hidden_act": "silu"}})");
-  CHECK(model == ModelShape{"my-model", 16, 1, 5120, 8192, Router::sigmoid, 8192});
+  CHECK(model == ModelShape{"my-model", 16, 1, 5120, 8192, RouterKind::sigmoid, 8192});
+}
+
+TEST_CASE("A Qwen3-MoE config.json as transformers 5 writes it") {
+  CHECK(parse(replaced(qwen3_config, "\"num_experts\"", "\"num_local_experts\"")) == parse(qwen3_config));
+  CHECK_THROWS_WITH(parse(replaced(qwen3_config, "\"num_experts\"", "\"experts\"")), Contains("\"num_experts\" is missing"));
+}
+
+TEST_CASE("Which layers have experts") {
+  const auto layers = [](const std::string& kind, const std::string& members) {
+    const std::string text =
+        R"({"hidden_size": 64, "num_experts_per_tok": 1, "intermediate_size": 32, "moe_intermediate_size": 32,
+      "num_local_experts": 4, "model_type": ")" +
+        kind + "\"" + members + "}";
+    const ModelConfig config = parse_whole_model_config(text, "config.json");
+    std::string found;
+    for (int layer = 0; layer < config.num_hidden_layers(); ++layer) found += config.is_moe_layer(layer) ? 'M' : '-';
+    CHECK_FALSE(config.is_moe_layer(-1));
+    CHECK_FALSE(config.is_moe_layer(config.num_hidden_layers()));
+    return found;
+  };
+  const auto qwen3 = [&](const std::string& members) { return layers("qwen3_moe", R"(, "num_hidden_layers": 6)" + members); };
+  const auto llama4 = [&](const std::string& members) { return layers("llama4_text", R"(, "num_hidden_layers": 6)" + members); };
+  CHECK(layers("qwen3_moe", "") == "");
+  CHECK(qwen3("") == "MMMMMM");
+  CHECK(qwen3(R"(, "mlp_only_layers": null, "decoder_sparse_step": null)") == "MMMMMM");
+  CHECK(qwen3(R"(, "decoder_sparse_step": 2)") == "-M-M-M");
+  CHECK(qwen3(R"(, "decoder_sparse_step": 4)") == "---M--");
+  CHECK(qwen3(R"(, "decoder_sparse_step": 7)") == "------");
+  CHECK(qwen3(R"(, "mlp_only_layers": [0, 5, 17])") == "-MMMM-");
+  CHECK(qwen3(R"(, "mlp_only_layers": [3], "decoder_sparse_step": 2)") == "-M---M");
+  CHECK(qwen3(R"(, "moe_layers": [3])") == "MMMMMM");
+  CHECK(llama4("") == "MMMMMM");
+  CHECK(llama4(R"(, "interleave_moe_layer_step": 2)") == "-M-M-M");
+  CHECK(llama4(R"(, "interleave_moe_layer_step": 4)") == "---M--");
+  CHECK(llama4(R"(, "moe_layers": null, "interleave_moe_layer_step": 3)") == "--M--M");
+  CHECK(llama4(R"(, "moe_layers": [0, 4, 9], "interleave_moe_layer_step": 3)") == "M---M-");
+  CHECK(llama4(R"(, "moe_layers": [])") == "------");
+  CHECK(llama4(R"(, "mlp_only_layers": [0])") == "MMMMMM");
+  for (const char* wrong : {R"(, "decoder_sparse_step": 0)", R"(, "decoder_sparse_step": -2)", R"(, "mlp_only_layers": 3)",
+                            R"(, "mlp_only_layers": [-1])", R"(, "mlp_only_layers": [1.5])"}) {
+    INFO(wrong);
+    CHECK_THROWS_AS(qwen3(wrong), UsageError);
+  }
+  CHECK_THROWS_AS(layers("qwen3_moe", R"(, "num_hidden_layers": 0)"), UsageError);
+  CHECK_THROWS_AS(layers("qwen3_moe", R"(, "num_hidden_layers": 1000000000)"), UsageError);
+}
+
+TEST_CASE("The dtype of a config.json") {
+  const auto dtype = [](const std::string& member) {
+    return parse_whole_model_config(replaced(qwen3_config, "{", "{" + member), "config.json").dtype;
+  };
+  CHECK(dtype("") == "");
+  CHECK(dtype(R"("dtype": "bfloat16",)") == "bfloat16");
+  CHECK(dtype(R"("torch_dtype": "float16",)") == "float16");
+  CHECK(dtype(R"("dtype": null,)") == "");
+  CHECK_THROWS_AS(dtype(R"("dtype": 16,)"), UsageError);
+  const auto nested = [](const std::string& outer, const std::string& inner) {
+    return parse_whole_model_config("{" + outer + R"("text_config": {)" + inner + std::string(qwen3_config).substr(1) + "}", "f")
+        .dtype;
+  };
+  CHECK(nested(R"("dtype": "bfloat16",)", "") == "bfloat16");
+  CHECK(nested(R"("dtype": "bfloat16",)", R"("torch_dtype": "float32",)") == "float32");
 }
 
 TEST_CASE("A config.json that cannot be served is an error that names the file and the key") {
@@ -67,6 +163,7 @@ TEST_CASE("A config.json that cannot be served is an error that names the file a
       {R"("moe_intermediate_size": 1000)", R"("moe_intermediate_size": 16777216)", "N = 33554432"},
       {R"("hidden_act": "silu")", R"("hidden_act": "gelu")", "\"gelu\" is not supported; allowed: silu"},
       {R"("model_type": "qwen3_moe")", R"("model_type": "bert")", "not one of: qwen3_moe, llama4_text"},
+      {"qwen3_moe", "llama4", "a llama4 model has its text model in \"text_config\", which is missing"},
       {qwen3_config, "[]", "object"},
       {qwen3_config, R"({"text_config": 3})", "object"},
       {qwen3_config, "{}", "num_experts"},

@@ -39,6 +39,17 @@ TEST_CASE("read_file refuses what is too large or no regular file", "[file]") {
   CHECK_THROWS_WITH(read_file("/dev/zero", 10), Catch::Contains("not a regular file"));
 }
 
+TEST_CASE("links that the user named are followed to their end", "[file]") {
+  const test::TemporaryFolder folder;
+  write_file_atomic(folder / "data", "12345");
+  fs::create_symlink("data", folder / "first");
+  fs::create_symlink(folder / "first", folder / "second");
+  fs::create_symlink("absent", folder / "dangling");
+  CHECK(read_file(follow_links(folder / "second"), 5) == "12345");
+  CHECK_THROWS_AS(follow_links(folder / "dangling"), EnvironmentError);
+  CHECK_THROWS_WITH(follow_links(folder / "dangling"), Catch::Contains("cannot open") && Catch::Contains("dangling"));
+}
+
 TEST_CASE("write_file_atomic replaces a symlink instead of following it", "[file]") {
   const test::TemporaryFolder folder;
   write_file_atomic(folder / "victim", "precious");

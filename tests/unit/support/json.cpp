@@ -87,6 +87,57 @@ TEST_CASE("depth and size have limits", "[json]") {
   CHECK(error_of(text) == "f.json: 16777217 bytes of JSON; the limit is 16777216");
 }
 
+TEST_CASE("long strings and numbers are refused", "[json]") {
+  const std::string token(max_json_token_bytes, '1');
+  CHECK(error_of("[\"" + token + "\"]") == "no error");
+  CHECK(error_of("[\"" + token + "1\"]") == "f.json:1:2: a string or number longer than 1048576 bytes");
+  CHECK_THAT(error_of("[" + token + "1]"), Catch::EndsWith("a string or number longer than 1048576 bytes"));
+  CHECK_THAT(error_of("[\"" + token + "\\\"" + token), Catch::EndsWith("a string or number longer than 1048576 bytes"));
+}
+
+TEST_CASE("messages stay short whatever they quote", "[json]") {
+  const std::string name(100000, 'n');
+  CHECK(error_of("{\"" + name + "\":1,\"" + name + "\":2}").size() < 300);
+  CHECK(error_of("[\"" + name).size() < 300);
+  const auto document = parse_json("{\"" + name + "\": \"" + name + "\"}", "f.json");
+  try {
+    document.root().at(name).boolean();
+    FAIL();
+  } catch (const UsageError& e) {
+    CHECK(std::string(e.what()).size() < 400);
+  }
+}
+
+TEST_CASE("members are read one by one", "[json]") {
+  std::string seen;
+  const auto read = [&](std::string_view text) {
+    seen.clear();
+    for_each_json_member(text, "f.json", [&](const std::string& name, const JsonView& value) {
+      seen += name + "=" + json_text(value.raw()) + ";";
+      if (name == "bad") value.string();
+    });
+  };
+  read(R"({"z": 1, "a": {"x": [true, {}], "y": []}, "": "s", "n": null})");
+  CHECK(seen == R"(z=1;a={"x":[true,{}],"y":[]};="s";n=null;)");
+  read("{}");
+  CHECK(seen.empty());
+  CHECK_THROWS_WITH(read(R"({"a": 1, "bad": [2]})"), "f.json: bad: expected a string, found [2]");
+  CHECK_THROWS_WITH(read(R"({"a": 1, "a": 2})"), Catch::Contains("duplicate key"));
+  CHECK(seen == "a=1;");
+  for (const char* text : {"[]", "[{}]", "1", "\"s\"", "null"})
+    CHECK_THROWS_WITH(read(text), Catch::Contains("expected an object"));
+  CHECK_THROWS_AS(read(R"({"a": 1)"), UsageError);
+  CHECK_THROWS_AS(read(R"({"a": 1} 2)"), UsageError);
+
+  const auto array_of = [](int count) {
+    std::string text = "{\"a\":[0";
+    for (int i = 1; i < count; ++i) text += ",0";
+    return text + "],\"b\":0}";
+  };
+  CHECK_NOTHROW(read(array_of(max_json_member_values - 1)));  // the array counts too
+  CHECK_THROWS_WITH(read(array_of(max_json_member_values)), Catch::Contains("more than 10000 values in one member"));
+}
+
 TEST_CASE("an object of a million keys is read in linear time", "[json]") {
   std::string text = "{";
   for (int i = 0; i < 1000000; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";

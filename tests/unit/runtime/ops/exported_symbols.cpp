@@ -46,6 +46,9 @@ TEST_CASE("The C API is exported as it stands in moe_tune.h") {
   std::set<std::string> wanted{"moe_tune_device_status",         "moe_tune_last_error",   "moe_tune_version",
                                "moe_tune_permute_rows",          "moe_tune_combine_rows", "moe_tune_swiglu_gradient",
                                "moe_tune_prepare_row_operations"};
+  for (const std::string name : {"create", "from_hf", "destroy", "forward", "workspace_bytes", "prepare", "explain"}) {
+    wanted.insert("moe_tune_block_" + name);
+  }
   for (const std::string name : {"grouped_gemm", "prepare", "explain", "workspace_bytes"}) {
     for (const std::string op : {"forward", "backward_dX", "backward_dW"}) wanted.insert("moe_tune_" + name + "_" + op);
   }

@@ -1,7 +1,7 @@
 // Library and LibraryOptions as an application sees them: through the shared library.
 #include <catch2/catch.hpp>
-
 #include <fstream>
+#include <memory>
 
 #include "moe_tune/grouped_gemm.hpp"
 #include "tests/support/environment_variable.hpp"
@@ -20,6 +20,10 @@ struct CleanEnvironment {
   EnvironmentVariable override_file{"MOE_TUNE_OVERRIDE", std::nullopt};
   EnvironmentVariable check{"MOE_TUNE_CHECK", std::nullopt};
   EnvironmentVariable cache_folder{"MOE_TUNE_CACHE_DIR", "/cache"};
+};
+
+struct IdleTuner final : OnlineTuner {
+  void tune(const Problem&, int, std::int64_t, const std::filesystem::path&) override {}
 };
 
 }  // namespace
@@ -43,6 +47,27 @@ TEST_CASE("MOE_TUNE_MODE=read reads the databases of MOE_TUNE_DB, off none") {
   CHECK(LibraryOptions::from_environment().databases.empty());
 }
 
+TEST_CASE("MOE_TUNE_MODE=tune reads the same databases and asks for a tuner, which only the application has") {
+  const CleanEnvironment clean;
+  const EnvironmentVariable mode("MOE_TUNE_MODE", "tune");
+  LibraryOptions options = LibraryOptions::from_environment();
+  CHECK(options.tune);
+  CHECK(options.tuner == nullptr);
+  CHECK(options.databases == std::vector<std::filesystem::path>{"/cache/db.json"});
+  CHECK_THROWS_AS(Library(options), UsageError);
+  CHECK_THROWS_WITH(Library(options), Contains("MOE_TUNE_MODE=tune") && Contains("needs a tuner") && Contains("set_tuner()"));
+  options.tuner = std::make_shared<IdleTuner>();
+  const test::TemporaryFolder folder;
+  options.databases = {folder / "db.json"};
+  CHECK_NOTHROW(Library(options));
+  options.databases.clear();
+  CHECK_THROWS_WITH(Library(options), Contains("database to publish to"));
+  options.tune = false;
+  CHECK_NOTHROW(Library(options));
+  const EnvironmentVariable read("MOE_TUNE_MODE", "read");
+  CHECK_FALSE(LibraryOptions::from_environment().tune);
+}
+
 TEST_CASE("MOE_TUNE_OVERRIDE and MOE_TUNE_CHECK") {
   const CleanEnvironment clean;
   const EnvironmentVariable file("MOE_TUNE_OVERRIDE", "/override.json");
@@ -59,7 +84,7 @@ TEST_CASE("MOE_TUNE_OVERRIDE and MOE_TUNE_CHECK") {
 TEST_CASE("A variable with a value that means nothing is refused by name and value") {
   const CleanEnvironment clean;
   const auto [name, value] = GENERATE(table<std::string, std::string>({
-      {"MOE_TUNE_MODE", "tune"},
+      {"MOE_TUNE_MODE", "TUNE"},
       {"MOE_TUNE_MODE", "OFF"},
       {"MOE_TUNE_MODE", " read"},
       {"MOE_TUNE_CHECK", "yes"},

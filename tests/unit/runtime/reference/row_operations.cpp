@@ -34,14 +34,14 @@ TEST_CASE("reference: rows are permuted up to the experts' last, and zeros for a
   args.columns = 2;
   args.slots_per_row = 2;
   std::vector<std::uint16_t> rows(8, 77);
-  CHECK(reference_permute_rows(args, rows) == abi::status_bad_gather_index);
+  CHECK(reference_permute_rows(DType::bf16, args, rows) == abi::status_bad_gather_index);
   CHECK(rows == std::vector<std::uint16_t>{3, 4, 1, 2, 0, 0, 77, 77});
   args.gemm.m_sizes = nullptr;
-  reference_permute_rows(args, rows);
+  reference_permute_rows(DType::bf16, args, rows);
   CHECK(rows == std::vector<std::uint16_t>{3, 4, 1, 2, 0, 0, 1, 2});
   const std::vector<std::int64_t> too_many = {2, 3, -1};
   args.gemm.m_sizes = too_many.data();
-  CHECK(reference_permute_rows(args, rows) == (abi::status_bad_gather_index | abi::status_bad_m_sizes));
+  CHECK(reference_permute_rows(DType::bf16, args, rows) == (abi::status_bad_gather_index | abi::status_bad_m_sizes));
 }
 
 TEST_CASE("reference: rows of a token are weighted and summed") {
@@ -50,13 +50,22 @@ TEST_CASE("reference: rows of a token are weighted and summed") {
   abi::CombineRowsArgs args{};
   args.gemm.x = rows.data();
   args.gemm.x_row_bytes = 4;
+  args.gemm.M = 4;
   args.tokens = 2;
   args.top_k = 2;
   args.columns = 2;
-  CHECK(reference_combine_rows(DType::bf16, args) == std::vector<float>{11, 22, 33, 44});
+  CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{11, 22, 33, 44});
   args.gemm.topk_weights = weights.data();
   args.gemm.topk_weights_f32 = 1;
-  CHECK(reference_combine_rows(DType::bf16, args) == std::vector<float>{20.5f, 41, -27, -36});
+  CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{20.5f, 41, -27, -36});
+  // In expert order, one slot without a row, an addend.
+  const std::vector<int> slot_rows = {3, -1, 0, 1};
+  const auto addend = rounded({100, 200, 300, 400}, DType::bf16);
+  args.slot_rows = slot_rows.data();
+  args.expert_order = 1;
+  args.addend = addend.data();
+  args.addend_row_bytes = 4;
+  CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{115, 220, 291, 382});
 }
 
 TEST_CASE("reference: the gradient of SwiGLU is the slope of SwiGLU") {

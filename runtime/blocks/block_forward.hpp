@@ -1,0 +1,17 @@
+// The forward of a fused block, as a sequence of operations.
+#pragma once
+
+#include "moe_tune/moe_block.hpp"
+#include "runtime/blocks/block_executor.hpp"
+#include "runtime/blocks/block_workspace.hpp"
+
+namespace moe_tune {
+
+/// Enqueues the forward; `args` are sound and have tokens.
+///
+///   shared expert ───────────────────────────────────────────────────────┐ (a branch with overlap_router_shared)
+///   router ─▶ [permute] ─▶ gate_up, SwiGLU ─▶ down ─▶ rows of each slot ─┴▶ combine ─▶ out
+void enqueue_forward(const BlockShape& shape, const MoeWeights& weights, const MoeForwardArgs& args,
+                     const BlockWorkspace& workspace, BlockExecutor& executor, MoeStepObserver* observer);
+
+}  // namespace moe_tune

@@ -1,0 +1,36 @@
+// What a block consists of: the operations that it runs, as problems of the library.
+#pragma once
+
+#include <string_view>
+
+#include "moe_tune/model_shape.hpp"
+#include "moe_tune/problem.hpp"
+#include "moe_tune/router.hpp"
+
+namespace moe_tune {
+
+/// Everything of a block that does not change between calls.
+struct BlockShape {
+  ModelShape model;  ///< shared_expert_I is 0 where this process does not run the shared expert
+  DType dtype = DType::bf16;
+  ExpertRange experts;  ///< those of this process; the count is at least 1
+  bool permute_x = true;
+  bool permute_y = true;
+  bool overlap_router_shared = false;
+
+  bool has_shared_expert() const { return model.shared_expert_I > 0; }
+  /// Rows are scaled before the experts, not after them.
+  bool scales_input() const { return model.router == RouterKind::sigmoid; }
+};
+
+/// A GEMM of a block's forward.
+enum class BlockGemm { gate_up, down, shared_gate_up, shared_down };
+
+std::string_view to_string(BlockGemm gemm);
+
+/// The problem of a GEMM. Those of the shared expert exist where there is one.
+Problem problem_of(const BlockShape& shape, BlockGemm gemm);
+
+RouterProblem router_problem(const BlockShape& shape);
+
+}  // namespace moe_tune

@@ -1,0 +1,129 @@
+#include "runtime/blocks/load_weights.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "moe_tune/error.hpp"
+#include "runtime/blocks/copy_bytes.hpp"
+#include "runtime/io/moe_weights.hpp"
+
+namespace moe_tune {
+
+namespace {
+
+ElementType element_type(TensorType type) {
+  switch (type) {
+    case TensorType::bf16:
+      return ElementType::bf16;
+    case TensorType::fp16:
+      return ElementType::fp16;
+    case TensorType::fp32:
+      return ElementType::fp32;
+    case TensorType::int32:
+      break;
+  }
+  throw UsageError(fmt::format("weights of type {} cannot be: bf16, fp16 or fp32", to_string(type)));
+}
+
+OwnedTensor& tensor_of(OwnedWeights& weights, MoeTensor tensor) {
+  switch (tensor) {
+    case MoeTensor::gate:
+      return weights.gate;
+    case MoeTensor::gate_up_proj:
+      return weights.gate_up_proj;
+    case MoeTensor::down_proj:
+      return weights.down_proj;
+    case MoeTensor::shared_gate_up_proj:
+      return weights.shared_gate_up_proj;
+    case MoeTensor::shared_down_proj:
+      return weights.shared_down_proj;
+  }
+  throw UsageError("no such weight");
+}
+
+const void* address_of(const MoeWeights& weights, MoeTensor tensor) {
+  switch (tensor) {
+    case MoeTensor::gate:
+      return weights.gate;
+    case MoeTensor::gate_up_proj:
+      return weights.gate_up_proj;
+    case MoeTensor::down_proj:
+      return weights.down_proj;
+    case MoeTensor::shared_gate_up_proj:
+      return weights.shared_gate_up_proj;
+    case MoeTensor::shared_down_proj:
+      return weights.shared_down_proj;
+  }
+  throw UsageError("no such weight");
+}
+
+}  // namespace
+
+OwnedWeights allocate_weights(const WeightShapes& shapes, int device) {
+  const MoeWeightsLayout layout = moe_weights_layout(shapes.model, shapes.experts);
+  OwnedWeights weights;
+  for (const MoeTensor tensor : all_moe_tensors) {
+    if (!layout.shape(tensor).empty()) tensor_of(weights, tensor) = OwnedTensor(shapes.type, layout.shape(tensor), device);
+  }
+  return weights;
+}
+
+OwnedWeights load_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, int device) {
+  OwnedWeights weights = allocate_weights(shapes, device);
+  read_moe_weights(Checkpoint(checkpoint), layer, element_type(shapes.type), shapes.experts,
+                   [&](MoeTensor which, std::size_t offset, std::span<const std::byte> bytes) {
+                     OwnedTensor& tensor = tensor_of(weights, which);
+                     if (tensor) tensor.write(bytes.data(), bytes.size(), offset);  // else it is another process's share
+                   });
+  return weights;
+}
+
+OwnedWeights copy_weights(const MoeWeights& from, const WeightShapes& shapes, int device) {
+  OwnedWeights weights = allocate_weights(shapes, device);
+  for (const MoeTensor which : all_moe_tensors) {
+    OwnedTensor& tensor = tensor_of(weights, which);
+    if (!tensor) continue;
+    const void* source = address_of(from, which);
+    if (source == nullptr) throw UsageError(fmt::format("copy_weights: {} is null", to_string(which)));
+    copy_bytes(tensor.data(), source, tensor.bytes(), device);
+  }
+  return weights;
+}
+
+void compare_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, const MoeWeights& weights,
+                     int device) {
+  std::vector<std::byte> piece;
+  const auto difference =
+      check_moe_weights(Checkpoint(checkpoint), layer, element_type(shapes.type), shapes.experts,
+                        [&](MoeTensor which, std::size_t offset, std::size_t bytes) -> const std::byte* {
+                          const void* const address = address_of(weights, which);
+                          if (address == nullptr)
+                            throw UsageError(fmt::format("check_weights: the block has no {}", to_string(which)));
+                          piece.resize(bytes);
+                          copy_bytes(piece.data(), static_cast<const std::byte*>(address) + offset, bytes, device);
+                          return piece.data();
+                        });
+  if (difference) throw UsageError(fmt::format("check_weights: {}", *difference));
+}
+
+WeightShapes checkpoint_shapes(const std::filesystem::path& folder, std::optional<TensorType> type) {
+  const Checkpoint checkpoint(folder);
+  const ModelConfig& config = checkpoint.config();
+  WeightShapes shapes{config.shape, {0, config.shape.E}, TensorType::bf16};
+  if (type) {
+    shapes.type = *type;
+  } else if (config.dtype == "bfloat16") {
+    shapes.type = TensorType::bf16;
+  } else if (config.dtype == "float16") {
+    shapes.type = TensorType::fp16;
+  } else if (config.dtype == "float32") {
+    shapes.type = TensorType::fp32;
+  } else {
+    throw UsageError(fmt::format("{}: config.json has {}: name the dtype that the weights shall have", folder.string(),
+                                 config.dtype.empty() ? "no dtype" : "the dtype " + config.dtype));
+  }
+  return shapes;
+}
+
+}  // namespace moe_tune
