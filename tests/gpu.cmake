@@ -12,7 +12,8 @@ target_sources(gpu_blocks PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/gpu/forward/main.c
 
 # A few small cases, once each, for compute-sanitizer.
 add_executable(gpu_sanitize gpu/sanitize.cpp)
-target_link_libraries(gpu_sanitize PRIVATE moe_tune_gpu_test_support fmt::fmt-header-only)
+target_link_libraries(gpu_sanitize PRIVATE moe_tune_gpu_test_support moe_tune_blocks fmt::fmt-header-only)
+target_compile_definitions(gpu_sanitize PRIVATE MOE_TUNE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 add_test(NAME gpu_sanitize COMMAND gpu_sanitize)
 set_tests_properties(gpu_sanitize PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 300 RESOURCE_LOCK gpu)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes README.md of this folder from the .json files beside it (rows of tests/gpu/bench_forward.py).
+"""Makes README.md of this folder from the .json files beside it (rows of tests/gpu/bench_forward.py and bench_block.py).
 
     python3 docs/benchmarks/make_page.py            write the page
     python3 docs/benchmarks/make_page.py --check    exit code 1 when the page is not what the files make
@@ -7,16 +7,17 @@
 
 import sys
 
-from results import FOLDER, kind, load_rows
-from targets import markdown
+from blocks import block_targets, sections
+from results import FOLDER, kind, load_block_rows, load_rows
+from targets import markdown, targets
 
 PAGE = FOLDER / "README.md"
 
 INTRODUCTION = """# Benchmarks
 
-Made by `make_page.py` from the JSON files beside it; do not edit by hand. How rows are measured: `tests/gpu/bench_forward.py`
-(one process, random order of the implementations in every round, the L2 evicted by reads before every sample, random data,
-medians).
+Made by `make_page.py` from the JSON files beside it; do not edit by hand. How rows are measured: `tests/gpu/bench_forward.py`,
+of whole blocks `tests/gpu/bench_block.py` (one process, random order of the implementations in every round, the L2 evicted by reads
+before every sample, random data, medians).
 
 ## Targets
 
@@ -26,6 +27,9 @@ at 8192 and 32768 and llama4-scout at 8192; the other lines are of qwen3-30b-a3b
 the second GEMM of a block permute. Sustained is some time back to back, without rounds. Unsloth's kernel was measured apart from
 these files. Op dX+dW is both gradients of down after one dispatch of dY, timed together, beside both products of the peers; where
 gradients are "permuted as in a block" its ratio counts for each of the two. `targets.py --each` prints every single value.
+
+A block's line takes the fastest of its variants: Llama4's with permute_x off or on, or with overlap_router_shared. "Torch" is the block
+on `torch._grouped_mm`, router and permutation included; of transformers' experts those that are named.
 
 {targets}
 
@@ -47,6 +51,10 @@ faster than the peer.
 | error | worst row of the tuned kernel, relative to float32 |
 | evicted MiB | read before every sample to evict the L2 (50 MiB on an H200): few, so that the card stays as warm as in use; many where dense takes less than 0.2 ms, so that the host stays ahead. Where there is no figure it was 512 |
 | config | of the tuned kernel |
+
+Of whole blocks: milliseconds of the block with its 95% confidence interval, those of peers in the same rounds and how many times longer
+they take, and the share of a forward that each of its parts takes (measured eagerly, in rounds of their own). Up to 64 tokens all are
+replays of CUDA graphs, but for what waits for the device and cannot be captured.
 """
 
 
@@ -100,19 +108,19 @@ def table(rows):
 
 
 def make_page():
-    all_rows = load_rows()
-    sections = {}
+    all_rows, block_rows = load_rows(), load_block_rows()
+    calls = {}
     for row in all_rows:
         key = (row["file"], row["model"], row["op"], row["dtype"], row["routing"], row.get("device", "unknown device"))
-        sections.setdefault(key, []).append(row)
-    parts = [INTRODUCTION.replace("{targets}", markdown(all_rows))]
-    for (file, model, op, dtype, routing, device), rows in sections.items():
+        calls.setdefault(key, []).append(row)
+    parts = [INTRODUCTION.replace("{targets}", markdown(targets(all_rows) + block_targets(block_rows)))]
+    for (file, model, op, dtype, routing, device), rows in calls.items():
         first = rows[0]
         parts.append(
             f"## {file.removesuffix('.json')}: {model}, {op}, {dtype}, {routing} routing\n\n{device}, driver {first.get('driver', 'unknown')}, "
             f"{first.get('date', 'no date')}; `{file}`, made by\n`{first.get('command', 'unknown')}`\n\n{table(rows)}\n"
         )
-    return "\n".join(parts)
+    return "\n".join([*parts, *sections(block_rows)])
 
 
 def main():

@@ -1,13 +1,14 @@
-"""The rows of tests/gpu/bench_forward.py that the .json files of this folder hold."""
+"""The rows of tests/gpu/bench_forward.py and bench_block.py that the .json files of this folder hold."""
 
 import json
 import pathlib
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 REQUIRED = {"model", "tokens", "gemm", "op", "permuted", "tuned", "fusions", "dtype", "routing", "ms"}
+REQUIRED_OF_BLOCKS = {"model", "tokens", "variant", "shared_expert", "graph", "tuned", "ms", "peers_ms", "parts_share", "config"}
 
 
-def load_rows(paths=None):
+def read_rows(paths):
     """All rows of the files, by default of the folder's; each with its file's name."""
     rows = []
     for path in sorted(FOLDER.glob("*.json")) if paths is None else map(pathlib.Path, paths):
@@ -18,11 +19,21 @@ def load_rows(paths=None):
         if not isinstance(content, list):
             raise SystemExit(f"{path}: a list of rows was expected")
         for number, row in enumerate(content):
-            missing = REQUIRED - row.keys()
+            missing = (REQUIRED_OF_BLOCKS if row.get("block") else REQUIRED) - row.keys()
             if missing:
                 raise SystemExit(f"{path}: row {number} lacks {', '.join(sorted(missing))}")
         rows += [{**row, "file": path.name} for row in content]
     return rows
+
+
+def load_rows(paths=None):
+    """Those of grouped GEMMs."""
+    return [row for row in read_rows(paths) if not row.get("block")]
+
+
+def load_block_rows(paths=None):
+    """Those of whole blocks."""
+    return [row for row in read_rows(paths) if row.get("block")]
 
 
 def kind(row):

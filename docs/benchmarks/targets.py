@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the rows of benchmarks with what the grouped GEMM and its gradients are to reach.
+"""Compares the rows of benchmarks with what the grouped GEMM, its gradients and the blocks are to reach.
 
     python3 docs/benchmarks/targets.py                  the .json files of this folder
     python3 docs/benchmarks/targets.py FILE...          these
@@ -10,11 +10,11 @@ Exit code 0 when all are reached, else 1.
 """
 
 import argparse
-import dataclasses
-import math
 import sys
 
-from results import FOLDER, kind, load_rows
+from blocks import block_targets
+from results import FOLDER, kind, load_block_rows, load_rows
+from target import HEADER, Target, overhead, share, times
 
 sys.path.append(str(FOLDER.parents[1] / "tests" / "gpu"))
 from row_tolerance import row_tolerance
@@ -31,89 +31,6 @@ UNSLOTH_DW = {
     ("llama4-scout", 8192): {"gate_up": 1.79 / 6.87, "down": 0.976 / 4.03},
 }
 GRADIENTS = ("dX", "dW")
-
-
-def speed(ratio):
-    return f"{ratio:.3f}"
-
-
-def times(ratio):
-    return f"{ratio:.2f}x"
-
-
-def overhead(ratio):
-    """A speed as the time that it costs."""
-    return f"{(1 / ratio - 1) * 100:+.1f}%"
-
-
-def share(ratio):
-    return f"{ratio * 100:.0f}%"
-
-
-@dataclasses.dataclass
-class Target:
-    """Speeds against a peer, 1 being equal, by what they were measured on; None where that was not measured."""
-
-    what: str
-    ratios: dict
-    show: object = speed
-    least: float | None = None  # of each
-    mean: float | None = None  # of the geometric mean
-    goal_least: float | None = None
-    goal_mean: float | None = None
-    untuned: int = 0  # how many are of default configs, for want of tuned ones
-
-    @property
-    def measured(self):
-        return {name: ratio for name, ratio in self.ratios.items() if ratio is not None}
-
-    @property
-    def worst(self):
-        return min(self.measured, key=self.measured.get)
-
-    @property
-    def geometric_mean(self):
-        values = self.measured.values()
-        return math.exp(sum(map(math.log, values)) / len(values))
-
-    def meets(self, least, mean):
-        return (least is None or self.measured[self.worst] >= least) and (mean is None or self.geometric_mean >= mean)
-
-    def value(self):
-        if not self.measured:
-            return "-"
-        text = f"mean {self.show(self.geometric_mean)}, worst {self.show(self.measured[self.worst])} ({self.worst})"
-        return f"{text}, {self.untuned} untuned" if self.untuned else text
-
-    def wanted(self, least, mean):
-        bound = "at most " if self.show is overhead else ""
-        parts = [f"mean {bound}{self.show(mean)}"] if mean is not None else []
-        parts += [f"each {bound}{self.show(least)}"] if least is not None else []
-        return ", ".join(parts) or "-"
-
-    @property
-    def informs_only(self):
-        return self.least is None and self.mean is None
-
-    def verdict(self):
-        if self.informs_only:
-            return "-"
-        if not self.measured:
-            return "not measured"
-        if not self.meets(self.least, self.mean):
-            return "**missed**"
-        if len(self.measured) < len(self.ratios):
-            return f"so far ({len(self.measured)} of {len(self.ratios)} measured)"
-        has_goal = self.goal_least is not None or self.goal_mean is not None
-        return "goal reached" if has_goal and self.meets(self.goal_least, self.goal_mean) else "reached"
-
-    @property
-    def done(self):
-        return self.informs_only or "reached" in self.verdict()
-
-    def cells(self):
-        must, goal = self.wanted(self.least, self.mean), self.wanted(self.goal_least, self.goal_mean)
-        return [self.what, self.value(), must, goal, self.verdict()]
 
 
 class Rows:
@@ -311,11 +228,8 @@ def targets(all_rows, by_hand=False):
     ]
 
 
-HEADER = ("what", "measured", "must", "goal", "verdict")
-
-
-def markdown(all_rows):
-    lines = [HEADER, ["---"] * len(HEADER), *(target.cells() for target in targets(all_rows))]
+def markdown(all_targets):
+    lines = [HEADER, ["---"] * len(HEADER), *(target.cells() for target in all_targets)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -336,7 +250,8 @@ def main():
     parser.add_argument("--each", action="store_true", help="print every ratio")
     parser.add_argument("--by-hand", action="store_true", help="let configs by hand count")
     arguments = parser.parse_args()
-    all_targets = targets(load_rows(arguments.files or None), arguments.by_hand)
+    files = arguments.files or None
+    all_targets = targets(load_rows(files), arguments.by_hand) + block_targets(load_block_rows(files))
     print_short(all_targets, arguments.each)
     return 0 if all(target.done for target in all_targets) else 1
 

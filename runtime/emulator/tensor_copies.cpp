@@ -25,18 +25,18 @@ void add_each(std::byte* target, const std::byte* source, std::size_t bytes, Add
   }
 }
 
-bool can_add(TensorType type) {
-  return type == TensorType::bf16 || type == TensorType::fp16 || type == TensorType::f32 || type == TensorType::u32;
+bool can_add(MapElement type) {
+  return type == MapElement::bf16 || type == MapElement::fp16 || type == MapElement::f32 || type == MapElement::u32;
 }
 
-void add_elements(TensorType type, std::byte* target, const std::byte* source, std::size_t bytes) {
+void add_elements(MapElement type, std::byte* target, const std::byte* source, std::size_t bytes) {
   const auto add_half = [](DType dtype) {
     return [dtype](std::uint16_t a, std::uint16_t b) { return from_float(to_float(a, dtype) + to_float(b, dtype), dtype); };
   };
-  if (type == TensorType::bf16) add_each<std::uint16_t>(target, source, bytes, add_half(DType::bf16));
-  if (type == TensorType::fp16) add_each<std::uint16_t>(target, source, bytes, add_half(DType::fp16));
-  if (type == TensorType::f32) add_each<float>(target, source, bytes, std::plus<float>());
-  if (type == TensorType::u32) add_each<std::uint32_t>(target, source, bytes, std::plus<std::uint32_t>());
+  if (type == MapElement::bf16) add_each<std::uint16_t>(target, source, bytes, add_half(DType::bf16));
+  if (type == MapElement::fp16) add_each<std::uint16_t>(target, source, bytes, add_half(DType::fp16));
+  if (type == MapElement::f32) add_each<float>(target, source, bytes, std::plus<float>());
+  if (type == MapElement::u32) add_each<std::uint32_t>(target, source, bytes, std::plus<std::uint32_t>());
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TensorMapDescription decode_emulated(const abi::TensorMap& map) {
     throw UsageError("a damaged tensor map: bytes of it were overwritten after emulator::encode_emulated() had made it");
   }
   TensorMapDescription description;
-  description.type = static_cast<TensorType>(packed.type);
+  description.type = static_cast<MapElement>(packed.type);
   description.rank = packed.rank;
   description.address = packed.address;
   description.dims = packed.dims;

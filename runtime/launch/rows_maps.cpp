@@ -25,7 +25,7 @@ std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t
 
 TensorMapDescription swizzled(DType dtype, const void* address) {
   TensorMapDescription map;
-  map.type = dtype == DType::bf16 ? TensorType::bf16 : TensorType::fp16;
+  map.type = dtype == DType::bf16 ? MapElement::bf16 : MapElement::fp16;
   map.address = reinterpret_cast<std::uint64_t>(address);
   map.swizzle = Swizzle::bytes128;
   return map;

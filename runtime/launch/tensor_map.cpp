@@ -22,30 +22,30 @@ void require(bool holds, fmt::format_string<Args...> message, Args&&... args) {
   if (!holds) throw UsageError("tensor map: " + fmt::format(message, std::forward<Args>(args)...));
 }
 
-CUtensorMapDataType driver_type(TensorType type) {
+CUtensorMapDataType driver_type(MapElement type) {
   switch (type) {
-    case TensorType::u8:
+    case MapElement::u8:
       return CU_TENSOR_MAP_DATA_TYPE_UINT8;
-    case TensorType::u16:
+    case MapElement::u16:
       return CU_TENSOR_MAP_DATA_TYPE_UINT16;
-    case TensorType::u32:
+    case MapElement::u32:
       return CU_TENSOR_MAP_DATA_TYPE_UINT32;
-    case TensorType::u64:
+    case MapElement::u64:
       return CU_TENSOR_MAP_DATA_TYPE_UINT64;
-    case TensorType::i32:
+    case MapElement::i32:
       return CU_TENSOR_MAP_DATA_TYPE_INT32;
-    case TensorType::i64:
+    case MapElement::i64:
       return CU_TENSOR_MAP_DATA_TYPE_INT64;
-    case TensorType::fp16:
+    case MapElement::fp16:
       return CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
-    case TensorType::bf16:
+    case MapElement::bf16:
       return CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
-    case TensorType::f32:
+    case MapElement::f32:
       return CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
-    case TensorType::f64:
+    case MapElement::f64:
       return CU_TENSOR_MAP_DATA_TYPE_FLOAT64;
   }
-  throw UsageError(fmt::format("tensor map: {} is no TensorType", static_cast<int>(type)));
+  throw UsageError(fmt::format("tensor map: {} is no MapElement", static_cast<int>(type)));
 }
 
 CUtensorMapSwizzle driver_swizzle(Swizzle swizzle) {

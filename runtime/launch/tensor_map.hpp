@@ -9,7 +9,7 @@
 
 namespace moe_tune {
 
-enum class TensorType { u8, u16, u32, u64, i32, i64, fp16, bf16, f32, f64 };
+enum class MapElement { u8, u16, u32, u64, i32, i64, fp16, bf16, f32, f64 };
 
 /// How the 16-byte chunks of a box are permuted in shared memory, within spans of this many bytes.
 enum class Swizzle { none, bytes32, bytes64, bytes128 };
@@ -23,7 +23,7 @@ inline constexpr int max_tensor_rank = 5;
 /// below its dimension) are zeros when they are loaded and left alone when they are stored. Entries past `rank` are not looked
 /// at.
 struct TensorMapDescription {
-  TensorType type = TensorType::bf16;
+  MapElement type = MapElement::bf16;
   int rank = 1;
   std::uint64_t address = 0;                             ///< of element (0, ..., 0)
   std::array<std::uint64_t, max_tensor_rank> dims = {};  ///< of the tensor
@@ -36,17 +36,17 @@ struct TensorMapDescription {
   bool operator==(const TensorMapDescription&) const = default;
 };
 
-constexpr int element_bytes(TensorType type) {
+constexpr int element_bytes(MapElement type) {
   switch (type) {
-    case TensorType::u8:
+    case MapElement::u8:
       return 1;
-    case TensorType::u16:
-    case TensorType::fp16:
-    case TensorType::bf16:
+    case MapElement::u16:
+    case MapElement::fp16:
+    case MapElement::bf16:
       return 2;
-    case TensorType::u64:
-    case TensorType::i64:
-    case TensorType::f64:
+    case MapElement::u64:
+    case MapElement::i64:
+    case MapElement::f64:
       return 8;
     default:
       return 4;

@@ -14,7 +14,7 @@ std::uint64_t unsigned_of(std::int64_t value) { return static_cast<std::uint64_t
 
 TensorMapDescription swizzled(DType dtype, const void* address) {
   TensorMapDescription map;
-  map.type = dtype == DType::bf16 ? TensorType::bf16 : TensorType::fp16;
+  map.type = dtype == DType::bf16 ? MapElement::bf16 : MapElement::fp16;
   map.address = reinterpret_cast<std::uint64_t>(address);
   map.rank = 3;
   map.swizzle = Swizzle::bytes128;
@@ -48,7 +48,7 @@ abi::WeightsSm90Args weights_sm90_args(const Problem& p, const KernelConfig& c, 
     result.y = encode(loaded_windows(p, y, p.N, c.BLOCK_M, p.permute_y ? p.N * element : args.y_row_bytes, c.BLOCK_K, args.M));
   }
   TensorMapDescription w = swizzled(p.dtype, args.w);
-  if (p.float32_dw) w.type = TensorType::f32;
+  if (p.float32_dw) w.type = MapElement::f32;
   w.dims = {unsigned_of(p.K), unsigned_of(p.N), unsigned_of(p.E)};
   w.strides = {unsigned_of(args.w_row_bytes), unsigned_of(args.w_expert_bytes)};
   // The rows that a consumer stores.

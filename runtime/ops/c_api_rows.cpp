@@ -1,4 +1,5 @@
 // The C API of the row operations over the C++ one.
+#include <cstddef>
 #include <map>
 #include <mutex>
 
@@ -27,9 +28,24 @@ Tensor rows_tensor(const char* name, const DLTensor* tensor, std::int64_t rows, 
   return result;
 }
 
+/// m_sizes, unless it is NULL.
+template <class Given, class Args>
+void take_sizes(const Given& a, Args& args, int device) {
+  if (a.m_sizes == nullptr) return;
+  const Tensor m_sizes("m_sizes", a.m_sizes, 1);
+  m_sizes.require_device(device);
+  if (m_sizes.size(0) < 1 || m_sizes.size(0) > INT32_MAX) {
+    throw UsageError(fmt::format("m_sizes has {} elements: one for each expert is needed", m_sizes.size(0)));
+  }
+  args.E = static_cast<int>(m_sizes.size(0));
+  args.m_sizes = m_sizes.data();
+  args.m_sizes_type = m_sizes.index_type();
+}
+
 /// gather_indices and m_sizes, those that are not NULL.
 template <class Given, class Args>
 void take_routing(const Given& a, Args& args, int device) {
+  take_sizes(a, args, device);
   if (a.gather_indices != nullptr) {
     const Tensor indices("gather_indices", a.gather_indices, 1);
     indices.require_shape({args.M});
@@ -37,25 +53,19 @@ void take_routing(const Given& a, Args& args, int device) {
     args.gather_indices = indices.data();
     args.gather_indices_type = indices.index_type();
   }
-  if (a.m_sizes != nullptr) {
-    const Tensor m_sizes("m_sizes", a.m_sizes, 1);
-    m_sizes.require_device(device);
-    if (m_sizes.size(0) < 1 || m_sizes.size(0) > INT32_MAX) {
-      throw UsageError(fmt::format("m_sizes has {} elements: one for each expert is needed", m_sizes.size(0)));
-    }
-    args.E = static_cast<int>(m_sizes.size(0));
-    args.m_sizes = m_sizes.data();
-    args.m_sizes_type = m_sizes.index_type();
-  }
 }
 
 // What callers compiled against the first version with these structs say.
 constexpr std::size_t first_permute_rows_args_size = 40;
 constexpr std::size_t first_combine_rows_args_size = 32;
 constexpr std::size_t first_swiglu_gradient_args_size = 72;
-static_assert(sizeof(moe_tune_permute_rows_args) == first_permute_rows_args_size &&
-              sizeof(moe_tune_combine_rows_args) == first_combine_rows_args_size &&
-              sizeof(moe_tune_swiglu_gradient_args) == first_swiglu_gradient_args_size);
+constexpr std::size_t first_unpermute_rows_args_size = 40;
+constexpr std::size_t first_act_and_mul_args_size = 32;
+static_assert(offsetof(moe_tune_permute_rows_args, topk_weights) == first_permute_rows_args_size &&
+              offsetof(moe_tune_combine_rows_args, addend) == first_combine_rows_args_size &&
+              sizeof(moe_tune_swiglu_gradient_args) == first_swiglu_gradient_args_size &&
+              sizeof(moe_tune_unpermute_rows_args) == first_unpermute_rows_args_size &&
+              sizeof(moe_tune_act_and_mul_args) == first_act_and_mul_args_size);
 
 /// The rows of a tensor are the slots of as many tokens as there are.
 void require_slots(const char* name, std::int64_t rows, const char* divisor_name, int divisor) {
@@ -79,8 +89,49 @@ Call<PermuteRowsArgs> convert(const moe_tune_permute_rows_args* given) {
   take_routing(a, args, call.device);
   args.x = x.data();
   args.rows = rows.data();
+  args.dtype = x.storage_type();
+  if (a.topk_weights != nullptr) {
+    const Tensor weights = weights_by_slot("topk_weights", a.topk_weights, args.M, args.slots_per_row);
+    weights.require_device(call.device);
+    args.topk_weights = weights.data();
+    args.topk_weights_type = weights.weight_type(args.dtype, "x");
+  }
   args.x_row_stride = x.stride(0);
   args.rows_row_stride = rows.stride(0);
+  return call;
+}
+
+Call<UnpermuteRowsArgs> convert(const moe_tune_unpermute_rows_args* given) {
+  const auto a = checked_args(given, first_unpermute_rows_args_size, "moe_tune_unpermute_rows_args");
+  const Tensor rows("rows", a.rows, 2);
+  Call<UnpermuteRowsArgs> call{rows.device(), {}};
+  UnpermuteRowsArgs& args = call.args;
+  args.M = rows.size(0);
+  args.columns = rows.size(1);
+  const Tensor out = rows_tensor("out", a.out, args.M, args.columns, call.device, rows.storage_type(), "rows");
+  if (a.gather_indices == nullptr) throw UsageError("gather_indices is NULL");
+  take_routing(a, args, call.device);
+  args.rows = rows.data();
+  args.out = out.data();
+  args.rows_row_stride = rows.stride(0);
+  args.out_row_stride = out.stride(0);
+  return call;
+}
+
+Call<ActAndMulArgs> convert(const moe_tune_act_and_mul_args* given) {
+  const auto a = checked_args(given, first_act_and_mul_args_size, "moe_tune_act_and_mul_args");
+  const Tensor out("out", a.out, 2);
+  Call<ActAndMulArgs> call{out.device(), {}};
+  ActAndMulArgs& args = call.args;
+  args.dtype = out.storage_type();
+  args.M = out.size(0);
+  args.columns = out.size(1);
+  const Tensor x = rows_tensor("x", a.x, args.M, args.columns * 2, call.device, args.dtype, "out");
+  take_sizes(a, args, call.device);
+  args.x = x.data();
+  args.out = out.data();
+  args.x_row_stride = x.stride(0);
+  args.out_row_stride = out.stride(0);
   return call;
 }
 
@@ -101,6 +152,25 @@ Call<CombineRowsArgs> convert(const moe_tune_combine_rows_args* given) {
     args.topk_weights = weights.data();
     args.topk_weights_type = weights.weight_type(args.dtype, "rows");
   }
+  if (a.addend != nullptr) {
+    const Tensor addend = rows_tensor("addend", a.addend, args.tokens, args.columns, call.device, args.dtype, "rows");
+    args.addend = addend.data();
+    args.addend_row_stride = addend.stride(0);
+  }
+  if (a.slot_rows != nullptr) {
+    const Tensor slot_rows = weights_by_slot("slot_rows", a.slot_rows, rows.size(0), a.top_k);
+    slot_rows.require_int32();
+    slot_rows.require_device(call.device);
+    args.slot_rows = slot_rows.data();
+  }
+  if (a.token_count != nullptr) {
+    const Tensor count("token_count", a.token_count, 1);
+    count.require_shape({1});
+    count.require_int32();
+    count.require_device(call.device);
+    args.token_count = count.data();
+  }
+  args.expert_order = a.expert_order != 0;
   args.rows = rows.data();
   args.out = out.data();
   args.rows_row_stride = rows.stride(0);
@@ -171,6 +241,20 @@ int moe_tune_permute_rows(const moe_tune_permute_rows_args* args, void* stream) 
   return guarded([&] {
     const Call<PermuteRowsArgs> call = convert(args);
     operations(call.device).permute_rows(call.args, static_cast<CUstream_st*>(stream));
+  });
+}
+
+int moe_tune_unpermute_rows(const moe_tune_unpermute_rows_args* args, void* stream) {
+  return guarded([&] {
+    const Call<UnpermuteRowsArgs> call = convert(args);
+    operations(call.device).unpermute_rows(call.args, static_cast<CUstream_st*>(stream));
+  });
+}
+
+int moe_tune_act_and_mul(const moe_tune_act_and_mul_args* args, void* stream) {
+  return guarded([&] {
+    const Call<ActAndMulArgs> call = convert(args);
+    operations(call.device).act_and_mul(call.args, static_cast<CUstream_st*>(stream));
   });
 }
 

@@ -49,6 +49,10 @@ void Tensor::require_contiguous() const {
   }
 }
 
+void Tensor::require_int32() const {
+  if (!is(kDLInt, 32)) throw UsageError(fmt::format("{} is not int32", name_));
+}
+
 std::int64_t Tensor::stride(int dim) const {
   if (tensor_->strides == nullptr || size(dim) <= 1) return 0;
   if (tensor_->strides[dim] == 0) {

@@ -45,6 +45,7 @@ class Tensor {
   void require_shape(std::initializer_list<std::int64_t> shape) const;
   void require_device(int device) const;
   void require_contiguous() const;
+  void require_int32() const;
   int device() const { return tensor_->device.device_id; }
   void* data() const { return static_cast<char*>(tensor_->data) + tensor_->byte_offset; }
   /// In elements; 0, contiguous, where the tensor has at most one row.
@@ -64,7 +65,7 @@ class Tensor {
   const DLTensor* tensor_;
 };
 
-/// A tensor by slot, (M) or (M / top_k, top_k), contiguous.
+/// A contiguous tensor by slot, (M) or (M / top_k, top_k).
 Tensor weights_by_slot(const char* name, const DLTensor* tensor, std::int64_t M, std::int64_t top_k);
 
 /// Where a caller wants a text of at most `size` bytes with its terminator.

@@ -163,7 +163,7 @@ class RouterSelect {
       const bool any = base != 0 && base != Order::minus_infinity;
       const float share = exists && any ? exponential(Order::value(choice.order) - Order::value(base)) : 0.0f;
       const float sum = warp_sum(share);
-      return any ? share * ptx::reciprocal_approx(sum) : 0.0f;
+      return exists && any ? share * ptx::reciprocal_approx(sum) : 0.0f;
     }
   }
 

@@ -159,8 +159,8 @@ def run_hf_routed(block, hidden_states, top_k):
         logits, weights, selected = results[0]
     else:
         scores, logits = results[0]
-        # The router keeps its selection to itself: the same call on the same values gives it again.
-        selected = torch.topk(logits, top_k, dim=1).indices
+        # The router keeps its selection to itself: scores of others are 0.
+        selected = torch.topk(scores, top_k, dim=1).indices
         weights = scores.gather(1, selected)
     return Routed(out, logits, selected.to(torch.int32).contiguous(), weights)
 

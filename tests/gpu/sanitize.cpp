@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "generator/constraints.hpp"
+#include "tests/gpu/support/block_on_gpu.hpp"
 #include "tests/gpu/support/gemm_case.hpp"
+#include "tests/gpu/support/router_device.hpp"
 #include "tests/gpu/support/row_device.hpp"
 #include "tests/gpu/support/weights_case.hpp"
 #include "tests/support/row_operation_matrix.hpp"
@@ -105,10 +107,46 @@ int failing_row_operations(int& tried) {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
     for (const CaseSpec& spec : row_cases(row_problem(2312, dtype, 3))) {
       GpuRowDevice device;
-      count(PermuteRowsCase(device, spec, true));
-      count(CombineRowsCase(device, spec, true));
+      for (const bool scaled : {false, true}) count(PermuteRowsCase(device, spec, {.scaled = scaled}));
+      count(UnpermuteRowsCase(device, spec));
+      count(ActAndMulCase(device, spec));
+      count(CombineRowsCase(device, spec, {.addend = true, .slot_rows = SlotRows::some, .expert_order = true}));
       for (const bool in_place : {false, true}) count(SwigluGradientCase(device, spec, SwigluOptions{.in_place = in_place}));
     }
+  }
+  return failed;
+}
+
+/// The same of whole blocks, router included.
+int failing_blocks(int& tried) {
+  int failed = 0;
+  for (const std::string name : {"qwen3_bf16_top8", "llama4_f16"}) {
+    const GoldenCase golden(name);
+    for (const bool permuted : {true, false}) {
+      BlockCall call;
+      call.options.permute_x = call.options.permute_y = permuted;
+      call.options.overlap_router_shared = permuted && golden.shape().shared_expert_I > 0;
+      BlockOnGpu block(golden, call.options);
+      const std::string complaint = judge_block(golden, name, call, block.run(call));
+      if (!complaint.empty()) fmt::print("wrong: {} {}: {}\n", name, call.describe(), complaint);
+      failed += !complaint.empty();
+      ++tried;
+    }
+  }
+  return failed;
+}
+
+/// Routers by themselves: few tokens and many.
+int failing_routers(int& tried) {
+  int failed = 0;
+  for (const int tokens : {17, 300}) {
+    const RouterProblem problem{.kind = RouterKind::softmax_norm_topk, .dtype = DType::bf16, .E = 128, .H = 136, .top_k = 8};
+    GpuRouterDevice device;
+    const std::string complaint =
+        RouterCase(device, {.problem = problem, .tokens = tokens, .sm_count = Gpu::get().sm_count()}).run();
+    if (!complaint.empty()) fmt::print("wrong: {}\n", complaint);
+    failed += !complaint.empty();
+    ++tried;
   }
   return failed;
 }
@@ -132,6 +170,8 @@ int run() {
     }
   }
   failed += failing_row_operations(tried);
+  failed += failing_routers(tried);
+  failed += failing_blocks(tried);
   const DeviceBuffer buffer(1 << 20);
   Gpu::get().utilities().fill_random(buffer.address(), 1 << 19, DType::bf16, 1.0f, 1, nullptr);
   Gpu::get().utilities().stream_read(buffer.address(), 1 << 20, nullptr);

@@ -135,7 +135,28 @@ typedef struct {
   const DLTensor* rows;           /* (M, C); written */
   const DLTensor* gather_indices; /* (M), int32 or int64 */
   const DLTensor* m_sizes;        /* (E), int32 or int64; NULL: all M rows */
+  const DLTensor* topk_weights;   /* (M) or (T, top_k), contiguous, float32 or x's dtype: rows are scaled; NULL: copied */
 } moe_tune_permute_rows_args;
+
+/* The way back: out[gather_indices[r], :] = rows[r, :] for r < sum(m_sizes). A row with an index outside [0, M) is not stored, and is
+ * reported; rows of out that no r has are not touched. */
+typedef struct {
+  uint32_t struct_size;           /* sizeof(moe_tune_unpermute_rows_args) */
+  int32_t reserved;               /* 0 */
+  const DLTensor* rows;           /* (M, C) */
+  const DLTensor* out;            /* (M, C); written */
+  const DLTensor* gather_indices; /* (M), int32 or int64 */
+  const DLTensor* m_sizes;        /* (E), int32 or int64; NULL: all M rows */
+} moe_tune_unpermute_rows_args;
+
+/* SwiGLU: out[r, :] = silu(x[r, :C]) * x[r, C:] for r < sum(m_sizes). */
+typedef struct {
+  uint32_t struct_size;    /* sizeof(moe_tune_act_and_mul_args) */
+  int32_t reserved;        /* 0 */
+  const DLTensor* x;       /* (M, 2 C): gate, up */
+  const DLTensor* out;     /* (M, C); written */
+  const DLTensor* m_sizes; /* (E), int32 or int64; NULL: all M rows */
+} moe_tune_act_and_mul_args;
 
 /* out[t, :] = the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[t, c] * rows[t * top_k + c, :]: the combine
  * of a block's forward, or the sum over the rows of a token of dX. Every row is read: one that no expert has must hold zeros. */
@@ -145,6 +166,12 @@ typedef struct {
   const DLTensor* rows;         /* (M, C) in slot order */
   const DLTensor* out;          /* (T, C); written */
   const DLTensor* topk_weights; /* (M) or (T, top_k), contiguous, float32 or rows' dtype; NULL: a plain sum */
+  const DLTensor* addend;       /* (T, C): what the sum begins with; may be out; NULL: nothing */
+  const DLTensor* slot_rows;    /* (M) or (T, top_k), int32: the sorted row of each slot, as moe_tune_router writes it; negative: it has
+                                 * none and is left out; NULL: every slot has a row */
+  const DLTensor* token_count;  /* (1), int32, on the device: at most so many tokens; NULL: all */
+  int32_t expert_order;         /* rows are in expert order: row slot_rows[s] is slot s's */
+  int32_t reserved;             /* 0 */
 } moe_tune_combine_rows_args;
 
 /* From the gradient g of the second GEMM's input back through a = silu(gate) * up and the weighted combine. For the rows
@@ -170,10 +197,43 @@ typedef struct {
 } moe_tune_swiglu_gradient_args;
 
 MOE_TUNE_C_API int moe_tune_permute_rows(const moe_tune_permute_rows_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_unpermute_rows(const moe_tune_unpermute_rows_args* args, void* stream);
+MOE_TUNE_C_API int moe_tune_act_and_mul(const moe_tune_act_and_mul_args* args, void* stream);
 MOE_TUNE_C_API int moe_tune_combine_rows(const moe_tune_combine_rows_args* args, void* stream);
 MOE_TUNE_C_API int moe_tune_swiglu_gradient(const moe_tune_swiglu_gradient_args* args, void* stream);
 /* Compiles and loads their kernels. */
 MOE_TUNE_C_API int moe_tune_prepare_row_operations(int device);
+
+/* The router of an MoE block (moe_tune/router.hpp has the formulas): which experts see a token, with what weights, and in which order
+ * their rows stand. Tensors are contiguous. L is the number of experts that get rows. */
+typedef enum {
+  MOE_TUNE_SOFTMAX = 0,           /* softmax over all experts, then top_k */
+  MOE_TUNE_SOFTMAX_NORM_TOPK = 1, /* the same, the chosen weights divided by their sum */
+  MOE_TUNE_SIGMOID = 2,           /* top_k of the logits, each through a sigmoid */
+} moe_tune_router_kind;
+
+typedef struct {
+  uint32_t struct_size;             /* sizeof(moe_tune_router_args) */
+  int32_t kind;                     /* moe_tune_router_kind */
+  int32_t first_expert;             /* the experts [first_expert, first_expert + L) get rows */
+  int32_t inject;                   /* selected_experts is read: distinct within a token */
+  const DLTensor* hidden_states;    /* (T, H), bfloat16 or float16 */
+  const DLTensor* weight;           /* (E, H), same dtype */
+  const DLTensor* router_logits;    /* (T, E), same dtype; written */
+  const DLTensor* selected_experts; /* (T, top_k), int32; written, or read */
+  const DLTensor* topk_weights;     /* (T, top_k), same dtype; written */
+  const DLTensor* m_sizes;          /* (L), int32; written */
+  const DLTensor* gather_indices;   /* (T * top_k), int32; written */
+  const DLTensor* slot_rows;        /* (T, top_k) or (T * top_k), int32; written */
+  const DLTensor* token_count;      /* (1), int32, on the device: how many of the tokens are there; NULL: all */
+  const DLTensor* workspace;        /* 1-D, any dtype, moe_tune_router_workspace_bytes() bytes; NULL where that is 0 */
+} moe_tune_router_args;
+
+/* Enqueues two or three kernels on `stream`, without synchronising; can be captured once moe_tune_prepare_router() was called. */
+MOE_TUNE_C_API int moe_tune_router(const moe_tune_router_args* args, void* stream);
+/* Of both, only shapes, dtypes and numbers of args are read. */
+MOE_TUNE_C_API int moe_tune_router_workspace_bytes(const moe_tune_router_args* args, size_t* bytes);
+MOE_TUNE_C_API int moe_tune_prepare_router(const moe_tune_router_args* args);
 
 /* The MoE blocks of Qwen3 and Llama4, fused: router, grouped GEMMs and combine (moe_block.hpp has the formulas). A block is made for
  * one device and may be used by any threads, on any streams. T tokens, H hidden size, I intermediate size of an expert, E experts of

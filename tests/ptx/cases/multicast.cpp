@@ -9,7 +9,7 @@ namespace {
 
 /// Rows of 128 bytes without gaps, in planes of eight.
 TensorMapDescription rows(int rank) {
-  return {.type = TensorType::u32,
+  return {.type = MapElement::u32,
           .rank = rank,
           .address = 0,
           .dims = {32, rank == 2 ? 64u : 8u, 8},

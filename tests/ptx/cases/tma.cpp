@@ -12,7 +12,7 @@ constexpr std::size_t tensor_words = 4096;
 constexpr std::uint32_t store_unit = 16;  // bytes
 
 /// A tensor of rows with a gap after each, in planes with a gap after each.
-TensorMapDescription tensor(TensorType type, std::array<std::uint64_t, 3> dims, std::array<std::uint32_t, 3> box,
+TensorMapDescription tensor(MapElement type, std::array<std::uint64_t, 3> dims, std::array<std::uint32_t, 3> box,
                             Swizzle swizzle = Swizzle::none, int rank = 2) {
   const std::uint64_t row = (dims[0] * static_cast<std::uint64_t>(element_bytes(type)) + 15) / 16 * 16 + 16;
   return {.type = type,
@@ -24,7 +24,7 @@ TensorMapDescription tensor(TensorType type, std::array<std::uint64_t, 3> dims, 
           .swizzle = swizzle};
 }
 
-const char* name_of(TensorType type) {
+const char* name_of(MapElement type) {
   constexpr const char* names[] = {"u8", "u16", "u32", "u64", "i32", "i64", "fp16", "bf16", "f32", "f64"};
   return names[static_cast<int>(type)];
 }
@@ -55,21 +55,21 @@ MicroTest load_test(const TensorMapDescription& map, const Coordinates& at, Load
 }
 
 /// The element at `place` as the sum of it and what is added, in the arithmetic of the type.
-void add_element(TensorType type, unsigned char* place, const unsigned char* added) {
-  if (type == TensorType::u32) {
+void add_element(MapElement type, unsigned char* place, const unsigned char* added) {
+  if (type == MapElement::u32) {
     std::uint32_t a, b;
     std::memcpy(&a, place, 4);
     std::memcpy(&b, added, 4);
     a += b;
     std::memcpy(place, &a, 4);
-  } else if (type == TensorType::f32) {
+  } else if (type == MapElement::f32) {
     float a, b;
     std::memcpy(&a, place, 4);
     std::memcpy(&b, added, 4);
     a += b;
     std::memcpy(place, &a, 4);
   } else {
-    const HalfFormat& format = type == TensorType::bf16 ? bf16_format : fp16_format;
+    const HalfFormat& format = type == MapElement::bf16 ? bf16_format : fp16_format;
     std::uint16_t a, b;
     std::memcpy(&a, place, 2);
     std::memcpy(&b, added, 2);
@@ -79,12 +79,12 @@ void add_element(TensorType type, unsigned char* place, const unsigned char* add
 }
 
 /// Words whose elements are integers from -100 to 100 (of u32: anything).
-Words numbers(TensorType type, std::size_t count, std::uint32_t seed) {
+Words numbers(MapElement type, std::size_t count, std::uint32_t seed) {
   const Words random = random_words(count, seed);
   const auto integer = [](std::uint32_t word) { return static_cast<float>(static_cast<int>(word % 201) - 100); };
-  if (type == TensorType::u32) return random;
-  if (type == TensorType::f32) return words(count, [&](auto i) { return bits(integer(random[i])); });
-  const HalfFormat& format = type == TensorType::bf16 ? bf16_format : fp16_format;
+  if (type == MapElement::u32) return random;
+  if (type == MapElement::f32) return words(count, [&](auto i) { return bits(integer(random[i])); });
+  const HalfFormat& format = type == MapElement::bf16 ? bf16_format : fp16_format;
   return words(count, [&](auto i) {
     return to_half(format, integer(random[i])) | std::uint32_t{to_half(format, integer(random[i] / 512))} << 16;
   });
@@ -129,21 +129,21 @@ MicroTest reduce_test(const TensorMapDescription& map, const Coordinates& at, un
           .expected = expected};
 }
 
-constexpr TensorType all_types[] = {TensorType::u8,  TensorType::u16,  TensorType::u32,  TensorType::u64, TensorType::i32,
-                                    TensorType::i64, TensorType::fp16, TensorType::bf16, TensorType::f32, TensorType::f64};
+constexpr MapElement all_types[] = {MapElement::u8,  MapElement::u16,  MapElement::u32,  MapElement::u64, MapElement::i32,
+                                    MapElement::i64, MapElement::fp16, MapElement::bf16, MapElement::f32, MapElement::f64};
 constexpr Swizzle all_swizzles[] = {Swizzle::none, Swizzle::bytes32, Swizzle::bytes64, Swizzle::bytes128};
 
 /// A box of eleven rows as wide as the swizzle's span.
 TensorMapDescription swizzled_tensor(Swizzle swizzle, int rank) {
   const auto columns = static_cast<std::uint32_t>(swizzle == Swizzle::none ? 24 : span_bytes(swizzle) / 2);
-  return tensor(TensorType::bf16, {70, 20, 4}, {columns, 11, rank == 3 ? 3u : 1u}, swizzle, rank);
+  return tensor(MapElement::bf16, {70, 20, 4}, {columns, 11, rank == 3 ? 3u : 1u}, swizzle, rank);
 }
 
 /// Rows of one expert out of a matrix, zero fill after its last one: the row comes twice, as `y` counted from the end of what a
 /// box holds and as `z`, and both have the same stride. See the ragged maps of the sm90 kernels.
 TensorMapDescription ragged(std::uint64_t columns, std::uint32_t box_rows, std::uint64_t rows, Swizzle swizzle) {
   const std::uint64_t stride = columns * 2;
-  return {.type = TensorType::bf16,
+  return {.type = MapElement::bf16,
           .rank = 3,
           .address = 0 - box_rows * stride,
           .dims = {columns, box_rows, rows + box_rows + 1},
@@ -157,7 +157,7 @@ TensorMapDescription ragged(std::uint64_t columns, std::uint32_t box_rows, std::
 InstructionFamily tma_load_family() {
   InstructionFamily family{.name = "tma_load", .file = "tma.cuh", .tests = {}};
   auto& tests = family.tests;
-  for (const TensorType type : all_types) {
+  for (const MapElement type : all_types) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
     const TensorMapDescription map = tensor(type, {row + 3, 9, 0}, {row, 4, 0});
     const int step = 16 / element_bytes(type);
@@ -181,7 +181,7 @@ InstructionFamily tma_load_family() {
   tests.push_back(load_test(swizzled_tensor(Swizzle::bytes128, 2), {72, 2, 0}));
   // One row to each line of a pattern, as a gather would.
   for (std::uint32_t row = 0; row < 8; ++row) {
-    const TensorMapDescription map = tensor(TensorType::bf16, {70, 20, 0}, {64, 1, 0}, Swizzle::bytes128);
+    const TensorMapDescription map = tensor(MapElement::bf16, {70, 20, 0}, {64, 1, 0}, Swizzle::bytes128);
     tests.push_back(load_test(map, {0, static_cast<int>(row * 2), 0}, {.offset = row * 128}));
   }
   // 16 rows of an expert that begins at row 5 and has 16, 7 or one.
@@ -189,7 +189,7 @@ InstructionFamily tma_load_family() {
     for (const int rows : {16, 7, 1}) tests.push_back(load_test(ragged(80, 16, 40, swizzle), {16, 16 - rows, 5 + rows}));
   }
   // Two parts of 64 columns of 16 rows below each other, also the last one and nothing behind it; of one plane of two.
-  const TensorMapDescription parts{.type = TensorType::bf16,
+  const TensorMapDescription parts{.type = MapElement::bf16,
                                    .rank = 4,
                                    .address = 64,
                                    .dims = {64, 20, 3, 2},
@@ -206,7 +206,7 @@ InstructionFamily tma_load_family() {
 InstructionFamily tma_store_family() {
   InstructionFamily family{.name = "tma_store", .file = "tma.cuh", .tests = {}};
   auto& tests = family.tests;
-  for (const TensorType type : all_types) {
+  for (const MapElement type : all_types) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
     const TensorMapDescription map = tensor(type, {row + 3, 9, 0}, {row, 4, 0});
     const int step = 16 / element_bytes(type);
@@ -223,16 +223,16 @@ InstructionFamily tma_store_family() {
   }
   tests.push_back(store_test(swizzled_tensor(Swizzle::bytes128, 2), {72, 2, 0}));
   for (const int rows : {16, 7, 1}) tests.push_back(store_test(ragged(80, 16, 40, Swizzle::bytes128), {16, 16 - rows, 5 + rows}));
-  for (const TensorType type : {TensorType::u32, TensorType::f32, TensorType::bf16, TensorType::fp16}) {
+  for (const MapElement type : {MapElement::u32, MapElement::f32, MapElement::bf16, MapElement::fp16}) {
     const auto row = static_cast<std::uint32_t>(48 / element_bytes(type));
     const int step = 16 / element_bytes(type);
     tests.push_back(reduce_test(tensor(type, {row + 3, 9, 0}, {row, 4, 0}), {step, 7, 0}, 1));
     tests.push_back(reduce_test(tensor(type, {row + 3, 9, 5}, {row, 4, 2}, Swizzle::none, 3), {2 * step, 2, 4}, 2));
   }
   // Sums of two and more integers up to 100 stay exact in f32 alone.
-  tests.push_back(reduce_test(tensor(TensorType::f32, {32, 9, 0}, {32, 8, 0}, Swizzle::bytes128), {0, 0, 0}, 5));
+  tests.push_back(reduce_test(tensor(MapElement::f32, {32, 9, 0}, {32, 8, 0}, Swizzle::bytes128), {0, 0, 0}, 5));
 
-  const TensorMapDescription from = tensor(TensorType::bf16, {64, 40, 0}, {64, 8, 0}, Swizzle::bytes128);
+  const TensorMapDescription from = tensor(MapElement::bf16, {64, 40, 0}, {64, 8, 0}, Swizzle::bytes128);
   TensorMapDescription to = from;
   to.address = 128;
   to.strides[0] = 128;

@@ -96,7 +96,7 @@ std::vector<std::uint8_t> expected_load(const TensorMapDescription& map, const s
 /// A contiguous tensor of bf16.
 TensorMapDescription sample() {
   TensorMapDescription map;
-  map.type = TensorType::bf16;
+  map.type = MapElement::bf16;
   map.rank = 2;
   map.address = memory_base;
   map.dims = {200, 40};
@@ -217,7 +217,7 @@ TEST_CASE("tensor map: the swizzle is its own inverse, and the one that the mode
 TEST_CASE("tensor map: random boxes, element by element") {
   std::mt19937 random(2);
   const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
-  constexpr TensorType types[] = {TensorType::u8, TensorType::bf16, TensorType::f32, TensorType::u64};
+  constexpr MapElement types[] = {MapElement::u8, MapElement::bf16, MapElement::f32, MapElement::u64};
   int inside = 0, cut = 0, outside = 0;
   for (int round = 0; round < 400; ++round) {
     TensorMapDescription map;

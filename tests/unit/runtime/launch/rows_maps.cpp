@@ -50,7 +50,7 @@ TEST_CASE("forward maps: every description is one that the driver takes") {
           if (!map) continue;
           INFO(to_string(config));
           CHECK_NOTHROW(check(*map));
-          CHECK(map->type == (dtype == DType::bf16 ? TensorType::bf16 : TensorType::fp16));
+          CHECK(map->type == (dtype == DType::bf16 ? MapElement::bf16 : MapElement::fp16));
           CHECK(map->swizzle == Swizzle::bytes128);
           CHECK(map->box[0] == 64);
         }

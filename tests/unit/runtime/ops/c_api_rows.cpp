@@ -22,7 +22,7 @@ struct PermuteCall {
   TestTensor rows{{12, 32}, bf16};
   TestTensor gather_indices{{12}, int64};
   TestTensor m_sizes{{4}, int32};
-  moe_tune_permute_rows_args args{sizeof(args), 2, &x.tensor, &rows.tensor, &gather_indices.tensor, &m_sizes.tensor};
+  moe_tune_permute_rows_args args{sizeof(args), 2, &x.tensor, &rows.tensor, &gather_indices.tensor, &m_sizes.tensor, nullptr};
 
   int run() const { return moe_tune_permute_rows(&args, nullptr); }
 };
@@ -31,7 +31,8 @@ struct CombineCall {
   TestTensor rows{{12, 32}, bf16};
   TestTensor out{{6, 32}, bf16};
   TestTensor topk_weights{{6, 2}, float32};
-  moe_tune_combine_rows_args args{sizeof(args), 2, &rows.tensor, &out.tensor, &topk_weights.tensor};
+  moe_tune_combine_rows_args args{sizeof(args), 2,       &rows.tensor, &out.tensor, &topk_weights.tensor,
+                                  nullptr,      nullptr, nullptr,      0,           0};
 
   int run() const { return moe_tune_combine_rows(&args, nullptr); }
 };
@@ -153,4 +154,76 @@ TEST_CASE("C API: each wrong argument of swiglu_gradient is named") {
         [](SwigluCall& c) { c.d_topk_weights.tensor.dtype = fp16; });
   check("gather_indices has shape (6), not (12)", [](SwigluCall& c) { c.gather_indices.shape[0] = 6; });
   check("m_sizes is on device 1", [](SwigluCall& c) { c.m_sizes.tensor.device.device_id = 1; });
+}
+
+namespace {
+
+// 6 tokens, 2 choices, 4 experts of 8, 32 columns.
+struct RouterCall {
+  TestTensor hidden_states{{6, 32}, bf16};
+  TestTensor weight{{8, 32}, bf16};
+  TestTensor router_logits{{6, 8}, bf16};
+  TestTensor selected_experts{{6, 2}, int32};
+  TestTensor topk_weights{{6, 2}, bf16};
+  TestTensor m_sizes{{4}, int32};
+  TestTensor gather_indices{{12}, int32};
+  TestTensor slot_rows{{12}, int32};
+  moe_tune_router_args args{sizeof(args),
+                            MOE_TUNE_SOFTMAX_NORM_TOPK,
+                            2,
+                            0,
+                            &hidden_states.tensor,
+                            &weight.tensor,
+                            &router_logits.tensor,
+                            &selected_experts.tensor,
+                            &topk_weights.tensor,
+                            &m_sizes.tensor,
+                            &gather_indices.tensor,
+                            &slot_rows.tensor,
+                            nullptr,
+                            nullptr};
+
+  int run() const { return moe_tune_router(&args, nullptr); }
+};
+
+}  // namespace
+
+TEST_CASE("C API router: errors") {
+  RouterCall call;
+  CHECK(call.run() != MOE_TUNE_OK);
+  CHECK_THAT(moe_tune_last_error(), Contains("4096") || Contains("driver"));
+  call.args.kind = 3;
+  CHECK(call.run() == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("moe_tune_router_kind"));
+  call.args.kind = MOE_TUNE_SIGMOID;
+  call.args.first_expert = 5;
+  CHECK(call.run() == MOE_TUNE_USAGE_ERROR);
+  call.args.first_expert = 2;
+  call.selected_experts.tensor.dtype = int64;
+  CHECK(call.run() == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("selected_experts is not int32"));
+  call.selected_experts.tensor.dtype = int32;
+  call.weight.shape[1] = 24;
+  CHECK(call.run() == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("weight has shape (8, 24), not (8, 32)"));
+  CHECK(moe_tune_router(nullptr, nullptr) == MOE_TUNE_USAGE_ERROR);
+  CHECK(moe_tune_router_workspace_bytes(&call.args, nullptr) == MOE_TUNE_USAGE_ERROR);
+}
+
+TEST_CASE("C API rows: unpermute_rows and act_and_mul, errors") {
+  TestTensor rows({12, 32}, bf16);
+  TestTensor out({12, 32}, bf16);
+  TestTensor indices({12}, int32);
+  moe_tune_unpermute_rows_args unpermute{sizeof(unpermute), 0, &rows.tensor, &out.tensor, &indices.tensor, nullptr};
+  CHECK(moe_tune_unpermute_rows(&unpermute, nullptr) != MOE_TUNE_OK);
+  CHECK_THAT(moe_tune_last_error(), Contains("4096") || Contains("driver"));
+  unpermute.gather_indices = nullptr;
+  CHECK(moe_tune_unpermute_rows(&unpermute, nullptr) == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("gather_indices is NULL"));
+  TestTensor x({12, 64}, bf16);
+  moe_tune_act_and_mul_args activate{sizeof(activate), 0, &x.tensor, &out.tensor, nullptr};
+  CHECK(moe_tune_act_and_mul(&activate, nullptr) != MOE_TUNE_OK);
+  x.shape[1] = 62;
+  CHECK(moe_tune_act_and_mul(&activate, nullptr) == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("x has shape (12, 62), not (12, 64)"));
 }

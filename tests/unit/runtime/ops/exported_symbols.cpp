@@ -43,9 +43,18 @@ TEST_CASE("The shared library exports the C API and namespace moe_tune, and noth
 
 TEST_CASE("The C API is exported as it stands in moe_tune.h") {
   const auto symbols = exported_symbols();
-  std::set<std::string> wanted{"moe_tune_device_status",         "moe_tune_last_error",   "moe_tune_version",
-                               "moe_tune_permute_rows",          "moe_tune_combine_rows", "moe_tune_swiglu_gradient",
-                               "moe_tune_prepare_row_operations"};
+  std::set<std::string> wanted{"moe_tune_device_status",
+                               "moe_tune_last_error",
+                               "moe_tune_version",
+                               "moe_tune_permute_rows",
+                               "moe_tune_combine_rows",
+                               "moe_tune_swiglu_gradient",
+                               "moe_tune_prepare_row_operations",
+                               "moe_tune_unpermute_rows",
+                               "moe_tune_act_and_mul",
+                               "moe_tune_router",
+                               "moe_tune_prepare_router",
+                               "moe_tune_router_workspace_bytes"};
   for (const std::string name : {"create", "from_hf", "destroy", "forward", "workspace_bytes", "prepare", "explain"}) {
     wanted.insert("moe_tune_block_" + name);
   }
