@@ -18,8 +18,9 @@ struct Rule {
 };
 
 // "moe_tune/" are the public headers: those of generator/include and of runtime/include.
-const std::vector<std::string_view> generator_headers = {"moe_tune/config.hpp", "moe_tune/error.hpp", "moe_tune/export.hpp", "moe_tune/model_shape.hpp",
-                                                         "moe_tune/problem.hpp", "moe_tune/router_problem.hpp", "generator/"};
+const std::vector<std::string_view> generator_headers = {
+    "moe_tune/config.hpp",  "moe_tune/error.hpp",          "moe_tune/export.hpp", "moe_tune/model_shape.hpp",
+    "moe_tune/problem.hpp", "moe_tune/router_problem.hpp", "generator/"};
 
 std::vector<std::string_view> with(std::vector<std::string_view> folders, std::initializer_list<std::string_view> more) {
   folders.insert(folders.end(), more);
@@ -35,7 +36,8 @@ const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = {
       {"generator/", generator_headers},
       {"runtime/reference/", with(generator_headers, {"runtime/reference/", "templates/abi/"})},
-      {"runtime/io/", with(generator_headers, {"runtime/io/", "runtime/reference/half.hpp", "runtime/reference/parallel_for.hpp"})},
+      {"runtime/io/",
+       with(generator_headers, {"runtime/io/", "runtime/reference/half.hpp", "runtime/reference/parallel_for.hpp"})},
       {"tuning_db/", db},
       {"runtime/jit/", jit},
       {"runtime/launch/", launch},
