@@ -110,7 +110,7 @@ int bench_whole_block(const BenchFlags& flags, const std::vector<int>& counts) {
   options.ordinal = flags.ordinal;
   options.rounds = flags.rounds;
   options.seed = flags.routing.seed;
-  options.block.permute_x = keeps("permute_x");
+  if (!keeps("permute_x")) options.block.permute_x = false;
   options.block.permute_y = keeps("permute_y");
   print(bench_block(options), flags.output);
   return exit_ok;

@@ -85,6 +85,11 @@ std::vector<Problem> ModelOptions::problems() const {
       return std::find(unpermuted.begin(), unpermuted.end(), name) == unpermuted.end();
     };
     add(block_problems(model_shape, type, {keeps("permute_x"), keeps("permute_y")}));
+    // Rows that are scaled are copied to expert order by default, and gathered when asked: both are a block's.
+    if (model_shape.router == RouterKind::sigmoid && unpermuted.empty()) {
+      const std::vector<Problem> copied = block_problems(model_shape, type, {.permute_x = false});
+      add(std::span(copied).first(1));
+    }
   } else {
     for (const std::string& op : ops) add(gemm_problems(model_shape, type, parse_op(op)));
   }

@@ -4,7 +4,8 @@
 #define EXAMPLE_LAYER_H
 
 #include <stdint.h>
-#include <string.h>
+
+#include "values.h"
 
 enum { EXPERTS = 8, COLUMNS = 512, REDUCTION = 256, TOP_K = 2, TOKENS = 65, ROWS = TOKENS * TOP_K };
 
@@ -14,26 +15,6 @@ typedef struct {
   int32_t m_sizes[EXPERTS];     /* rows of each expert; one has none */
   int32_t gather_indices[ROWS]; /* the slot (token * TOP_K + choice) at each sorted row */
 } layer;
-
-static uint16_t bfloat16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return (uint16_t)(bits >> 16); /* exact for the values used here */
-}
-
-static float from_bfloat16(uint16_t value) {
-  const uint32_t bits = (uint32_t)value << 16;
-  float result;
-  memcpy(&result, &bits, sizeof result);
-  return result;
-}
-
-/* -1, 0 or 1, different at every index. */
-static float small_value(uint32_t index) {
-  index = (index ^ (index >> 15)) * 0x2c1b3c6du;
-  index = (index ^ (index >> 12)) * 0x297a2d39u;
-  return (float)((index ^ (index >> 15)) % 3u) - 1.0f;
-}
 
 /* The expert of a slot: two different ones per token, never the last. */
 static int expert_of(int slot) {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "gpu.h"
-#include "layer.h"
+#include "values.h"
 
 /// The largest |fused - reference| of a row over the row's norm, in bf16.
 static double worst_row_error(const std::uint16_t* fused, const std::uint16_t* reference, int rows, int columns) {

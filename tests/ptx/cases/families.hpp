@@ -12,6 +12,7 @@
   X(stmatrix)                    \
   X(elect)                       \
   X(sync)                        \
+  X(reduce)                      \
   X(ldmatrix)                    \
   X(atomics)                     \
   X(atomics_sm90)                \
