@@ -46,6 +46,13 @@ struct FusedMoeBlock::State {
         options(given),
         operations{Router(shared, router_problem(shape), number), RowOperations(shared, number), {}} {
     require_consistent(options);
+    if (!runs_on(Family::sm90, device.description())) {
+      throw UsageError(
+          fmt::format("MoE block: fused blocks need a GPU of compute capability 9.0, for SwiGLU in the first GEMM; device {} is "
+                      "{} ({}.{}): run "
+                      "the reference block there, whose steps are kernels of their own",
+                      ordinal, device.info().name, device.info().cc_major, device.info().cc_minor));
+    }
     add_gemm(shared, BlockGemm::gate_up, options.kernel_config_fwd.gate_up);
     add_gemm(shared, BlockGemm::down, options.kernel_config_fwd.down);
     if (shape.has_shared_expert()) {

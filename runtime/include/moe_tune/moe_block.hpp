@@ -83,7 +83,8 @@ class MoeStepObserver {
 /// GEMMs accumulate in float32; the activation, the rows of the second GEMM and the output are rounded to dtype, once each; the
 /// sum over a token's experts is in float32, in the order of its choices. Reruns give the same bits.
 ///
-/// Thread-safe: any threads may run it, on any streams of the device.
+/// Needs a GPU of compute capability 9.0: SwiGLU is part of the first GEMM. Thread-safe: any threads may run it, on any streams of
+/// the device.
 class MOE_TUNE_API FusedMoeBlock {
  public:
   virtual ~FusedMoeBlock();
