@@ -63,20 +63,6 @@ TensorType parse_tensor_type(const std::string& text) {
   throw UsageError(fmt::format("--dtype {}: allowed are bf16, fp16 and, with --device cpu, fp32", text));
 }
 
-ElementType element_type(TensorType type) {
-  switch (type) {
-    case TensorType::bf16:
-      return ElementType::bf16;
-    case TensorType::fp16:
-      return ElementType::fp16;
-    case TensorType::fp32:
-      return ElementType::fp32;
-    case TensorType::int32:
-      return ElementType::int32;
-  }
-  throw UsageError("a tensor type without a name in files");
-}
-
 /// The tensor that a file is about.
 const HostTensor& hidden_states_of(const SafetensorsFile& file) {
   if (const HostTensor* named = file.find("hidden_states")) return *named;

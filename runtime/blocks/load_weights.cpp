@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <vector>
 
 #include "moe_tune/error.hpp"
@@ -12,6 +13,24 @@ namespace moe_tune {
 
 namespace {
 
+// By MoeTensor.
+constexpr OwnedTensor OwnedWeights::*owned_members[] = {&OwnedWeights::gate, &OwnedWeights::gate_up_proj,
+                                                        &OwnedWeights::down_proj, &OwnedWeights::shared_gate_up_proj,
+                                                        &OwnedWeights::shared_down_proj};
+constexpr const void* MoeWeights::*address_members[] = {&MoeWeights::gate, &MoeWeights::gate_up_proj, &MoeWeights::down_proj,
+                                                        &MoeWeights::shared_gate_up_proj, &MoeWeights::shared_down_proj};
+static_assert(std::size(owned_members) == all_moe_tensors.size() && std::size(address_members) == all_moe_tensors.size());
+
+OwnedTensor& tensor_of(OwnedWeights& weights, MoeTensor tensor) {
+  return weights.*owned_members[static_cast<std::size_t>(tensor)];
+}
+
+const void* address_of(const MoeWeights& weights, MoeTensor tensor) {
+  return weights.*address_members[static_cast<std::size_t>(tensor)];
+}
+
+}  // namespace
+
 ElementType element_type(TensorType type) {
   switch (type) {
     case TensorType::bf16:
@@ -21,44 +40,10 @@ ElementType element_type(TensorType type) {
     case TensorType::fp32:
       return ElementType::fp32;
     case TensorType::int32:
-      break;
+      return ElementType::int32;
   }
-  throw UsageError(fmt::format("weights of type {} cannot be: bf16, fp16 or fp32", to_string(type)));
+  throw UsageError(fmt::format("tensor type {} is none of a file", static_cast<int>(type)));
 }
-
-OwnedTensor& tensor_of(OwnedWeights& weights, MoeTensor tensor) {
-  switch (tensor) {
-    case MoeTensor::gate:
-      return weights.gate;
-    case MoeTensor::gate_up_proj:
-      return weights.gate_up_proj;
-    case MoeTensor::down_proj:
-      return weights.down_proj;
-    case MoeTensor::shared_gate_up_proj:
-      return weights.shared_gate_up_proj;
-    case MoeTensor::shared_down_proj:
-      return weights.shared_down_proj;
-  }
-  throw UsageError("no such weight");
-}
-
-const void* address_of(const MoeWeights& weights, MoeTensor tensor) {
-  switch (tensor) {
-    case MoeTensor::gate:
-      return weights.gate;
-    case MoeTensor::gate_up_proj:
-      return weights.gate_up_proj;
-    case MoeTensor::down_proj:
-      return weights.down_proj;
-    case MoeTensor::shared_gate_up_proj:
-      return weights.shared_gate_up_proj;
-    case MoeTensor::shared_down_proj:
-      return weights.shared_down_proj;
-  }
-  throw UsageError("no such weight");
-}
-
-}  // namespace
 
 OwnedWeights allocate_weights(const WeightShapes& shapes, int device) {
   const MoeWeightsLayout layout = moe_weights_layout(shapes.model, shapes.experts);

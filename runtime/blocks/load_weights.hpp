@@ -6,6 +6,7 @@
 
 #include "moe_tune/model_shape.hpp"
 #include "moe_tune/owned_weights.hpp"
+#include "runtime/io/element_type.hpp"
 
 namespace moe_tune {
 
@@ -15,6 +16,9 @@ struct WeightShapes {
   ExpertRange experts;  ///< with a count
   TensorType type = TensorType::bf16;
 };
+
+/// What a tensor's elements are called in files.
+ElementType element_type(TensorType type);
 
 /// Memory on `device` for all of them, not initialised.
 OwnedWeights allocate_weights(const WeightShapes& shapes, int device);

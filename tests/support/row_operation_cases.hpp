@@ -1,4 +1,5 @@
 // Calls of the row operations with their tensors between guards, on whatever device runs the kernels, against the CPU reference.
+// Over 500 lines: five operations, each with its tensors and its judge.
 #pragma once
 
 #include <fmt/format.h>

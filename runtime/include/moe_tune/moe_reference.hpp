@@ -30,6 +30,10 @@ struct GroupedGemmResult {
   OwnedTensor hidden_states;                     ///< of the shape of the input: the block's output (Llama4: final_out)
 };
 
+// Steps by themselves, by the names that Unsloth's blocks have for them: run_router and get_token_counts_and_gather_indices are
+// Router::run() (moe_tune/router.hpp); permute, unpermute and act_and_mul are RowOperations::permute_rows(), unpermute_rows() and
+// act_and_mul() (moe_tune/row_operations.hpp).
+
 /// What both reference blocks have. Nothing is fused: each step reads and writes memory, rounds as transformers does, and can be
 /// looked at. On the CPU (cpu_device) in fp32, bf16 or fp16, with sums in float64; on a GPU in bf16 or fp16. Calls wait for their
 /// results. Not thread-safe.

@@ -68,6 +68,85 @@ TEST_CASE("reference: rows of a token are weighted and summed") {
   CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{115, 220, 291, 382});
 }
 
+TEST_CASE("reference: scaled rows are rounded, each by the weight of its slot") {
+  const auto x = rounded({1, 3, -2, 0.5f}, DType::bf16);
+  const auto weights = rounded({2, 0.25f, 0, 1.0078125f}, DType::bf16);
+  const std::vector<int> slots = {3, 0, 4, 1};
+  abi::PermuteRowsArgs args{};
+  args.gemm.x = x.data();
+  args.gemm.x_row_bytes = 4;
+  args.gemm.gather_indices = slots.data();
+  args.gemm.topk_weights = weights.data();
+  args.gemm.M = 4;
+  args.columns = 2;
+  args.slots_per_row = 2;
+  std::vector<std::uint16_t> rows(8, 77);
+  CHECK(reference_permute_rows(DType::bf16, args, rows) == abi::status_bad_gather_index);
+  CHECK(rows == rounded({-2.015625f, 0.50390625f, 2, 6, 0, 0, 0.25f, 0.75f}, DType::bf16));
+}
+
+TEST_CASE("reference: rows go back to their slots, but for a bad one") {
+  const std::vector<std::uint16_t> x = {1, 2, 3, 4, 5, 6, 7, 8};
+  const std::vector<std::int64_t> slots = {2, -1, 0, 1};
+  const std::vector<int> m_sizes = {1, 2};
+  abi::UnpermuteRowsArgs args{};
+  args.gemm.x = x.data();
+  args.gemm.x_row_bytes = 4;
+  args.gemm.gather_indices = slots.data();
+  args.gemm.gather_indices_64 = 1;
+  args.gemm.m_sizes = m_sizes.data();
+  args.gemm.M = 4;
+  args.E = 2;
+  args.columns = 2;
+  std::vector<std::uint16_t> out(8, 77);
+  CHECK(reference_unpermute_rows(args, out) == abi::status_bad_gather_index);
+  CHECK(out == std::vector<std::uint16_t>{5, 6, 77, 77, 1, 2, 77, 77});
+}
+
+TEST_CASE("reference: SwiGLU of the rows that experts have") {
+  const auto x = rounded({0, 2, 5, -3, 9, 9, 9, 9}, DType::fp16);  // gates, ups
+  const std::vector<int> m_sizes = {0, 1};
+  abi::ActAndMulArgs args{};
+  args.gemm.x = x.data();
+  args.gemm.x_row_bytes = 8;
+  args.gemm.m_sizes = m_sizes.data();
+  args.gemm.M = 2;
+  args.E = 2;
+  args.columns = 2;
+  const ActAndMulReference result = reference_act_and_mul(DType::fp16, args);
+  CHECK(result.status == 0);
+  CHECK(result.defined_rows == std::vector<bool>{true, false});
+  CHECK(result.out[0] == 0);
+  CHECK(result.out[1] == Approx(-6 / (1 + std::exp(-2.0))));
+}
+
+TEST_CASE("reference: rows are added to the addend, where a slot has one and a token is there") {
+  const auto rows = rounded({1, 2, 10, 20, 3, 4, 30, 40}, DType::bf16);
+  const auto addend = rounded({100, 200, 300, 400}, DType::bf16);
+  const std::vector<int> slot_rows = {3, -1, 1, 4};
+  abi::CombineRowsArgs args{};
+  args.gemm.x = rows.data();
+  args.gemm.x_row_bytes = 4;
+  args.gemm.M = 4;
+  args.addend = addend.data();
+  args.addend_row_bytes = 4;
+  args.slot_rows = slot_rows.data();
+  args.tokens = 2;
+  args.top_k = 2;
+  args.columns = 2;
+  CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{101, 202, 333, 444});
+  CHECK(reference_combine_rows(DType::bf16, args).status == 0);
+  args.expert_order = 1;
+  CHECK(reference_combine_rows(DType::bf16, args).out == std::vector<float>{130, 240, 310, 420});
+  CHECK(reference_combine_rows(DType::bf16, args).status == abi::status_bad_gather_index);
+  const int one = 1;
+  args.token_count = &one;
+  CHECK(reference_combine_rows(DType::bf16, args).defined_rows == std::vector<bool>{true, false});
+  const int too_many = 3;
+  args.token_count = &too_many;
+  CHECK((reference_combine_rows(DType::bf16, args).status & abi::status_bad_token_count) != 0);
+}
+
 TEST_CASE("reference: the gradient of SwiGLU is the slope of SwiGLU") {
   const auto swiglu = [](double gate, double up) { return gate / (1 + std::exp(-gate)) * up; };
   const auto gradient = rounded({0.5f, -2}, DType::fp16);
