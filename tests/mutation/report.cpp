@@ -25,6 +25,8 @@ std::vector<Study> all_studies() {
           dw_sm90_study(),
           dw_sm90_accumulated_study(),
           dw_sm80_study(),
+          router_few_study(),
+          router_many_study(),
           ring_study(),
           store_study(),
           cluster_study(),

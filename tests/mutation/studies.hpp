@@ -15,6 +15,8 @@ Study dx_sm90_study();
 Study dw_sm90_study();
 Study dw_sm90_accumulated_study();
 Study dw_sm80_study();
+Study router_few_study();
+Study router_many_study();
 Study ring_study();
 Study store_study();
 Study cluster_study();

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "generator/emit.hpp"
+#include "generator/emit_router.hpp"
 #include "generator/templates.hpp"
 #include "runtime/jit/compiler.hpp"
 #include "runtime/jit/nvrtc.hpp"
@@ -68,6 +69,14 @@ int run(const std::string& arch) {
       ++tried;
       failed += !compiles(emit_kernel(accumulated, {}), arch, describe(accumulated));
     }
+  }
+  // Routers of each kind: experts that fill no tile, one, and several.
+  for (const RouterProblem& router :
+       {RouterProblem{.kind = RouterKind::softmax, .dtype = DType::fp16, .E = 45, .H = 1000, .top_k = 5},
+        RouterProblem{.kind = RouterKind::softmax_norm_topk, .E = 128, .H = 2048, .top_k = 8, .first_expert = 96},
+        RouterProblem{.kind = RouterKind::sigmoid, .E = 512, .H = 5120, .top_k = 16}}) {
+    ++tried;
+    failed += !compiles(emit_router(router), arch, describe(router));
   }
   fmt::print("{}: {} sources tried, {} failed\n", arch, tried, failed);
   return failed == 0 ? 0 : 1;
