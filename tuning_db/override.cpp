@@ -124,7 +124,8 @@ Override parse_override(std::string_view text, std::string source_name) {
   Override result;
   result.source = std::move(source_name);
   for (const auto& [key, object] : document.root().members()) {
-    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const OverrideKind& k) { return to_string(k) == key; });
+    const auto kind = std::find_if(kinds.begin(), kinds.end(),
+                                   [&, name = std::string_view(key)](const OverrideKind& k) { return to_string(k) == name; });
     if (kind == kinds.end()) object.fail(fmt::format("unknown kind; allowed: {}", known_kinds()));
     result.configs[*kind] = config_override(object, result.notes);
   }

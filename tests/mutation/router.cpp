@@ -21,13 +21,14 @@ Study router_few_study() {
   ties.token_count = 18;
   RouterCall zeros = call;
   zeros.data = RouterData::zeros;
-  RouterCall bad_logits = call;
-  bad_logits.data = RouterData::bad_logits;
-  bad_logits.seed = 2;
+  RouterCall infinities = call;
+  infinities.data = RouterData::bad_logits;
+  RouterCall bad_logits = infinities;
+  bad_logits.seed = 2;  // NaN among them
   RouterCall given = call;
   given.inject = given.bad_ids = true;
   return {
-      router_subject("router, few tokens", {call, ties, zeros, bad_logits, given}),
+      router_subject("router, few tokens", {call, ties, zeros, infinities, bad_logits, given}),
       {
           {"no barrier before partial sums are added", "ptx::block_barrier();\n    const int element", "const int element"},
           {"columns past H are multiplied", "if (row >= count || column >= Problem::H) return {};",
@@ -65,28 +66,30 @@ Study router_many_study() {
   const RouterCall call{.problem = problem, .tokens = 131, .sm_count = 0};
   RouterCall ties = call;
   ties.data = RouterData::ties;
-  ties.token_count = 97;
-  return {router_subject("router, many tokens", {call, ties}),
-          {
-              {"experts past the last are copied", "columns_left_ > 0 && BCopy::row(i) < experts_left_", "columns_left_ > 0"},
-              {"tokens past the last are copied", "columns_left_ > 0 && ACopy::row(i) < tokens_left_", "columns_left_ > 0"},
-              {"columns past H are copied", "columns_left_ -= Config::block_k;", ""},
-              {"experts of the first tile, again", "tile % expert_tiles * Config::block_n", "0 * (tile % expert_tiles)"},
-              {"the block's own slots count as those before it", "< static_cast<int>(ptx::block_index())) before",
-               "<= static_cast<int>(ptx::block_index())) before"},
-              {"every block counts in the place of the first",
-               "static_cast<i64>(ptx::block_index()) * L + Order::expert(), order", "Order::expert(), order"},
-              {"counts of one group for those of all",
-               "args.histograms + static_cast<i64>(ptx::block_index()) * L + Order::expert(), order.template sum_counts<false>()",
-               "args.histograms + static_cast<i64>(ptx::block_index()) * L + Order::expert(), order.template sum_counts<true>()"},
-              {"sums of before and of all share a place without a barrier",
-               "sum_counts<false>();\n    ptx::block_barrier();\n    order.share_count(total);",
-               "sum_counts<false>();\n    order.share_count(total);"},
-              {"slots of tokens that are not there are sorted", "token + slot / top_k < there ?",
-               "token + slot / top_k < args.tokens ?"},
-              {"blocks take a token too many", "begin + per_block < args.tokens ? begin + per_block",
-               "begin + per_block < args.tokens ? begin + per_block + 1"},
-          }};
+  RouterCall given = call;
+  given.inject = true;
+  given.token_count = 97;
+  return {
+      router_subject("router, many tokens", {call, ties, given}),
+      {
+          {"experts past the last are copied", "columns_left_ > 0 && BCopy::row(i) < experts_left_", "columns_left_ > 0"},
+          {"tokens past the last are copied", "columns_left_ > 0 && ACopy::row(i) < tokens_left_", "columns_left_ > 0"},
+          {"columns past H are copied", "columns_left_ -= Config::block_k;", ""},
+          {"experts of the first tile, again", "tile % expert_tiles * Config::block_n", "0 * (tile % expert_tiles)"},
+          {"the block's own slots count as those before it", "< static_cast<int>(ptx::block_index())) before",
+           "<= static_cast<int>(ptx::block_index())) before"},
+          {"every block counts in the place of the first",
+           "args.histograms + static_cast<i64>(ptx::block_index()) * L + Order::expert()", "args.histograms + Order::expert()"},
+          {"counts of one group for those of all", "Order::expert(),\n                 order.template sum_counts<false>());",
+           "Order::expert(),\n                 order.template sum_counts<true>());"},
+          {"sums of before and of all share a place without a barrier",
+           "sum_counts<false>();\n    ptx::block_barrier();\n    order.share_count(total);",
+           "sum_counts<false>();\n    order.share_count(total);"},
+          {"slots of tokens that are not there are sorted", "token + slot / top_k < there ?",
+           "token + slot / top_k < args.tokens ?"},
+          {"blocks take a token too many", "begin + per_block < args.tokens ? begin + per_block",
+           "begin + per_block < args.tokens ? begin + per_block + 1"},
+      }};
 }
 
 TEST_CASE("router of few tokens: planted faults") { check_study(router_few_study()); }
