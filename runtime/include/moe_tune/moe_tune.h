@@ -127,7 +127,8 @@ MOE_TUNE_C_API int moe_tune_explain_backward_dW(const moe_tune_backward_args* ar
  * T * top_k. */
 
 /* rows[r, :] = x[gather_indices[r] / slots_per_row, :] for r < sum(m_sizes): rows in expert order, made once for several GEMMs.
- * Zeros for an index outside [0, M), which is reported as MOE_TUNE_STATUS_BAD_GATHER_INDEX; rows past the sum are not touched. */
+ * With topk_weights each is scaled by its slot's. Zeros for an index outside [0, M), which is reported as
+ * MOE_TUNE_STATUS_BAD_GATHER_INDEX; rows past the sum are not touched. */
 typedef struct {
   uint32_t struct_size;           /* sizeof(moe_tune_permute_rows_args) */
   int32_t slots_per_row;          /* top_k: x is in token order; 1: in slot order */
@@ -158,12 +159,15 @@ typedef struct {
   const DLTensor* m_sizes; /* (E), int32 or int64; NULL: all M rows */
 } moe_tune_act_and_mul_args;
 
-/* out[t, :] = the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[t, c] * rows[t * top_k + c, :]: the combine
- * of a block's forward, or the sum over the rows of a token of dX. Every row is read: one that no expert has must hold zeros. */
+/* out[t, :] = addend[t, :] + the sum over c = 0, 1, ..., top_k - 1, in this order, of topk_weights[s] * row(s), s = t * top_k + c:
+ * the combine of a block's forward, or the sum over the rows of a token of dX. row(s) is rows[s, :], or with expert_order
+ * rows[slot_rows[s], :]; it is left out, and not read, where slot_rows[s] is negative. Without slot_rows every row is read: one that
+ * no expert has must hold zeros. In expert order slot_rows past the last row are left out and reported as
+ * MOE_TUNE_STATUS_BAD_GATHER_INDEX. */
 typedef struct {
   uint32_t struct_size; /* sizeof(moe_tune_combine_rows_args) */
   int32_t top_k;
-  const DLTensor* rows;         /* (M, C) in slot order */
+  const DLTensor* rows;         /* (M, C) in slot order, or in expert order */
   const DLTensor* out;          /* (T, C); written */
   const DLTensor* topk_weights; /* (M) or (T, top_k), contiguous, float32 or rows' dtype; NULL: a plain sum */
   const DLTensor* addend;       /* (T, C): what the sum begins with; may be out; NULL: nothing */
