@@ -1,27 +1,10 @@
 #include "runtime/blocks/block_shape.hpp"
 
-#include <fmt/format.h>
-
 #include <vector>
 
 #include "generator/models.hpp"
-#include "moe_tune/error.hpp"
 
 namespace moe_tune {
-
-std::string_view to_string(BlockGemm gemm) {
-  switch (gemm) {
-    case BlockGemm::gate_up:
-      return "gate_up";
-    case BlockGemm::down:
-      return "down";
-    case BlockGemm::shared_gate_up:
-      return "shared gate_up";
-    case BlockGemm::shared_down:
-      return "shared down";
-  }
-  throw UsageError(fmt::format("block GEMM {} has no name", static_cast<int>(gemm)));
-}
 
 Problem problem_of(const BlockShape& shape, BlockGemm gemm) {
   ModelShape local = shape.model;

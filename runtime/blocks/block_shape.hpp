@@ -1,8 +1,6 @@
 // What a block consists of: the operations that it runs, as problems of the library.
 #pragma once
 
-#include <string_view>
-
 #include "moe_tune/model_shape.hpp"
 #include "moe_tune/problem.hpp"
 #include "moe_tune/router.hpp"
@@ -25,8 +23,6 @@ struct BlockShape {
 
 /// A GEMM of a block's forward.
 enum class BlockGemm { gate_up, down, shared_gate_up, shared_down };
-
-std::string_view to_string(BlockGemm gemm);
 
 /// The problem of a GEMM. Those of the shared expert exist where there is one.
 Problem problem_of(const BlockShape& shape, BlockGemm gemm);

@@ -24,56 +24,46 @@ using namespace moe_tune;
 constexpr std::size_t first_options_size = 88;
 constexpr std::size_t first_block_args_size = 64;
 constexpr std::size_t first_forward_args_size = 80;
-static_assert(sizeof(moe_tune_block_options) == first_options_size &&
-              sizeof(moe_tune_block_args) == first_block_args_size &&
+static_assert(sizeof(moe_tune_block_options) == first_options_size && sizeof(moe_tune_block_args) == first_block_args_size &&
               sizeof(moe_tune_block_forward_args) == first_forward_args_size);
 
 /// What a switch says; nothing where it is left at its default.
-std::optional<bool> switched(const char *name, int value) {
+std::optional<bool> switched(const char* name, int value) {
   switch (value) {
-  case MOE_TUNE_DEFAULT:
-    return std::nullopt;
-  case MOE_TUNE_ON:
-    return true;
-  case MOE_TUNE_OFF:
-    return false;
-  default:
-    throw UsageError(
-        fmt::format("options->{} = {} is no moe_tune_switch", name, value));
+    case MOE_TUNE_DEFAULT:
+      return std::nullopt;
+    case MOE_TUNE_ON:
+      return true;
+    case MOE_TUNE_OFF:
+      return false;
+    default:
+      throw UsageError(fmt::format("options->{} = {} is no moe_tune_switch", name, value));
   }
 }
 
-std::optional<KernelConfig> config(const char *name,
-                                   const moe_tune_config_forward *given) {
-  if (given == nullptr)
-    return std::nullopt;
+std::optional<KernelConfig> config(const char* name, const moe_tune_config_forward* given) {
+  if (given == nullptr) return std::nullopt;
   return kernel_config(name, *given);
 }
 
-FusedBlockOptions convert(const moe_tune_block_options *given) {
+FusedBlockOptions convert(const moe_tune_block_options* given) {
   FusedBlockOptions options;
-  if (given == nullptr)
-    return options;
+  if (given == nullptr) return options;
   if (given->struct_size < first_options_size) {
-    throw UsageError(fmt::format("options->struct_size is {}, less than {}: "
-                                 "set it to sizeof(moe_tune_block_options)",
-                                 given->struct_size, first_options_size));
+    throw UsageError(
+        fmt::format("options->struct_size is {}, less than {}: "
+                    "set it to sizeof(moe_tune_block_options)",
+                    given->struct_size, first_options_size));
   }
   const auto o = widened(*given);
   options.permute_x = switched("permute_x", o.permute_x);
-  options.permute_y =
-      switched("permute_y", o.permute_y).value_or(options.permute_y);
-  options.autotune =
-      switched("autotune", o.autotune).value_or(options.autotune);
-  options.kernel_config_fwd = {
-      config("config_fwd_gate_up", o.config_fwd_gate_up),
-      config("config_fwd_down", o.config_fwd_down)};
-  options.kernel_config_bwd_dX = {
-      config("config_bwd_dX_gate_up", o.config_bwd_dX_gate_up),
-      config("config_bwd_dX_down", o.config_bwd_dX_down)};
-  options.kernel_config_bwd_dW = {
-      config("config_bwd_dW_gate_up", o.config_bwd_dW_gate_up),
-      config("config_bwd_dW_down", o.config_bwd_dW_down)};
+  options.permute_y = switched("permute_y", o.permute_y).value_or(options.permute_y);
+  options.autotune = switched("autotune", o.autotune).value_or(options.autotune);
+  options.kernel_config_fwd = {config("config_fwd_gate_up", o.config_fwd_gate_up), config("config_fwd_down", o.config_fwd_down)};
+  options.kernel_config_bwd_dX = {config("config_bwd_dX_gate_up", o.config_bwd_dX_gate_up),
+                                  config("config_bwd_dX_down", o.config_bwd_dX_down)};
+  options.kernel_config_bwd_dW = {config("config_bwd_dW_gate_up", o.config_bwd_dW_gate_up),
+                                  config("config_bwd_dW_down", o.config_bwd_dW_down)};
   options.dW_only = o.dW_only != 0;
   options.dX_only = o.dX_only != 0;
   options.overlap_router_shared = o.overlap_router_shared != 0;
@@ -84,22 +74,18 @@ FusedBlockOptions convert(const moe_tune_block_options *given) {
 
 /// A contiguous tensor of the block's dtype and device, in which `like` is the
 /// tensor that says both.
-Tensor block_tensor(const char *name, const DLTensor *tensor,
-                    std::initializer_list<std::int64_t> shape, DType dtype,
+Tensor block_tensor(const char* name, const DLTensor* tensor, std::initializer_list<std::int64_t> shape, DType dtype,
                     int device) {
   const Tensor result(name, tensor, static_cast<int>(shape.size()));
-  if (result.storage_type() != dtype)
-    throw UsageError(fmt::format("{} is not of the block's dtype, {}", name,
-                                 to_string(dtype)));
+  if (result.storage_type() != dtype) throw UsageError(fmt::format("{} is not of the block's dtype, {}", name, to_string(dtype)));
   result.require_shape(shape);
   result.require_device(device);
   result.require_contiguous();
   return result;
 }
 
-std::unique_ptr<FusedMoeBlock> create(const moe_tune_block_args *given) {
-  const auto a =
-      checked_args(given, first_block_args_size, "moe_tune_block_args");
+std::unique_ptr<FusedMoeBlock> create(const moe_tune_block_args* given) {
+  const auto a = checked_args(given, first_block_args_size, "moe_tune_block_args");
   if (a.model != MOE_TUNE_QWEN3 && a.model != MOE_TUNE_LLAMA4)
     throw UsageError(fmt::format("model = {} is no moe_tune_model", a.model));
   FusedBlockOptions options = convert(a.options);
@@ -118,75 +104,56 @@ std::unique_ptr<FusedMoeBlock> create(const moe_tune_block_args *given) {
                                             : RouterKind::softmax;
   const std::int64_t local = down.size(0);
   if (options.experts.count != 0 && options.experts.count != local)
-    throw UsageError(fmt::format(
-        "options->expert_count = {}, but down_proj holds {} experts",
-        options.experts.count, local));
+    throw UsageError(fmt::format("options->expert_count = {}, but down_proj holds {} experts", options.experts.count, local));
   options.experts.count = narrow<int>(local, "L");
   MoeWeights weights;
-  const auto weight = [&](const char *name, const DLTensor *tensor,
-                          std::initializer_list<std::int64_t> shape) {
+  const auto weight = [&](const char* name, const DLTensor* tensor, std::initializer_list<std::int64_t> shape) {
     return block_tensor(name, tensor, shape, dtype, device).data();
   };
   weights.gate = weight("gate", a.gate, {model.E, model.H});
-  weights.gate_up_proj = weight("gate_up_proj", a.gate_up_proj,
-                                {local, std::int64_t{2} * model.I, model.H});
-  weights.down_proj =
-      weight("down_proj", a.down_proj, {local, model.H, model.I});
+  weights.gate_up_proj = weight("gate_up_proj", a.gate_up_proj, {local, std::int64_t{2} * model.I, model.H});
+  weights.down_proj = weight("down_proj", a.down_proj, {local, model.H, model.I});
   if (a.model == MOE_TUNE_QWEN3)
-    return std::make_unique<Qwen3MoeFusedGroupedGemmBlock>(
-        Library::instance(), model, dtype, weights, device, options);
+    return std::make_unique<Qwen3MoeFusedGroupedGemmBlock>(Library::instance(), model, dtype, weights, device, options);
   if (options.shared_expert) {
     const Tensor shared("shared_down_proj", a.shared_down_proj, 2);
     model.shared_expert_I = narrow<int>(shared.size(1), "S");
     weights.shared_gate_up_proj =
-        weight("shared_gate_up_proj", a.shared_gate_up_proj,
-               {std::int64_t{2} * model.shared_expert_I, model.H});
-    weights.shared_down_proj = weight("shared_down_proj", a.shared_down_proj,
-                                      {model.H, model.shared_expert_I});
+        weight("shared_gate_up_proj", a.shared_gate_up_proj, {std::int64_t{2} * model.shared_expert_I, model.H});
+    weights.shared_down_proj = weight("shared_down_proj", a.shared_down_proj, {model.H, model.shared_expert_I});
   }
-  return std::make_unique<Llama4FusedTextMoe>(Library::instance(), model, dtype,
-                                              weights, device, options);
+  return std::make_unique<Llama4FusedTextMoe>(Library::instance(), model, dtype, weights, device, options);
 }
 
 /// The observer that a C function is.
 class StepCallback : public MoeStepObserver {
-public:
-  StepCallback(void (*function)(const char *, void *), void *user)
-      : function_(function), user_(user) {}
+ public:
+  StepCallback(void (*function)(const char*, void*), void* user) : function_(function), user_(user) {}
   // The names are literals, so they end with a zero.
-  void on_step(std::string_view step) override {
-    function_(step.data(), user_);
-  }
+  void on_step(std::string_view step) override { function_(step.data(), user_); }
 
-private:
-  void (*function_)(const char *, void *);
-  void *user_;
+ private:
+  void (*function_)(const char*, void*);
+  void* user_;
 };
 
-FusedMoeBlock &checked_block(moe_tune_block *block) {
-  if (block == nullptr)
-    throw UsageError("block is NULL");
+FusedMoeBlock& checked_block(moe_tune_block* block) {
+  if (block == nullptr) throw UsageError("block is NULL");
   return *block->block;
 }
 
-MoeForwardArgs convert(const FusedMoeBlock &block,
-                       const moe_tune_block_forward_args &a) {
-  const ModelShape &model = block.config();
+MoeForwardArgs convert(const FusedMoeBlock& block, const moe_tune_block_forward_args& a) {
+  const ModelShape& model = block.config();
   const Tensor hidden("hidden_states", a.hidden_states, 2);
   MoeForwardArgs args;
   args.tokens = hidden.size(0);
   args.inject_selection = a.inject_selection != 0;
-  const auto of_dtype = [&](const char *name, const DLTensor *tensor,
-                            std::int64_t columns) {
-    return block_tensor(name, tensor, {args.tokens, columns}, block.dtype(),
-                        block.device())
-        .data();
+  const auto of_dtype = [&](const char* name, const DLTensor* tensor, std::int64_t columns) {
+    return block_tensor(name, tensor, {args.tokens, columns}, block.dtype(), block.device()).data();
   };
-  const auto int32 = [&](const char *name, const DLTensor *tensor,
-                         std::initializer_list<std::int64_t> shape) {
+  const auto int32 = [&](const char* name, const DLTensor* tensor, std::initializer_list<std::int64_t> shape) {
     const Tensor result(name, tensor, static_cast<int>(shape.size()));
-    if (!result.is(kDLInt, 32))
-      throw UsageError(fmt::format("{} is not int32", name));
+    if (!result.is(kDLInt, 32)) throw UsageError(fmt::format("{} is not int32", name));
     result.require_shape(shape);
     result.require_device(block.device());
     result.require_contiguous();
@@ -194,15 +161,11 @@ MoeForwardArgs convert(const FusedMoeBlock &block,
   };
   args.hidden_states = of_dtype("hidden_states", a.hidden_states, model.H);
   args.out = of_dtype("out", a.out, model.H);
-  if (a.router_logits != nullptr)
-    args.router_logits = of_dtype("router_logits", a.router_logits, model.E);
-  if (a.topk_weights != nullptr)
-    args.topk_weights = of_dtype("topk_weights", a.topk_weights, model.top_k);
+  if (a.router_logits != nullptr) args.router_logits = of_dtype("router_logits", a.router_logits, model.E);
+  if (a.topk_weights != nullptr) args.topk_weights = of_dtype("topk_weights", a.topk_weights, model.top_k);
   if (a.selected_experts != nullptr)
-    args.selected_experts = int32("selected_experts", a.selected_experts,
-                                  {args.tokens, model.top_k});
-  if (a.token_count != nullptr)
-    args.token_count = int32("token_count", a.token_count, {1});
+    args.selected_experts = int32("selected_experts", a.selected_experts, {args.tokens, model.top_k});
+  if (a.token_count != nullptr) args.token_count = int32("token_count", a.token_count, {1});
   if (a.workspace != nullptr) {
     const Tensor workspace("workspace", a.workspace, 1);
     workspace.require_device(block.device());
@@ -213,74 +176,59 @@ MoeForwardArgs convert(const FusedMoeBlock &block,
 }
 
 /// Stores a new block where the caller wants it.
-template <class Make> int made(moe_tune_block **block, const Make &make) {
+template <class Make>
+int made(moe_tune_block** block, const Make& make) {
   return guarded([&] {
-    if (block == nullptr)
-      throw UsageError("block is NULL");
+    if (block == nullptr) throw UsageError("block is NULL");
     *block = nullptr;
     *block = new moe_tune_block{make()};
   });
 }
 
-} // namespace
+}  // namespace
 
-int moe_tune_block_create(const moe_tune_block_args *args,
-                          moe_tune_block **block) {
+int moe_tune_block_create(const moe_tune_block_args* args, moe_tune_block** block) {
   return made(block, [&] { return create(args); });
 }
 
-int moe_tune_block_from_hf(const char *checkpoint, int32_t layer,
-                           int32_t device,
-                           const moe_tune_block_options *options,
-                           moe_tune_block **block) {
+int moe_tune_block_from_hf(const char* checkpoint, int32_t layer, int32_t device, const moe_tune_block_options* options,
+                           moe_tune_block** block) {
   return made(block, [&] {
-    if (checkpoint == nullptr)
-      throw UsageError("checkpoint is NULL");
-    return load_block(Library::instance(), checkpoint, layer, device,
-                      convert(options));
+    if (checkpoint == nullptr) throw UsageError("checkpoint is NULL");
+    return load_block(Library::instance(), checkpoint, layer, device, convert(options));
   });
 }
 
-int moe_tune_block_destroy(moe_tune_block *block) {
+int moe_tune_block_destroy(moe_tune_block* block) {
   return guarded([&] { delete block; });
 }
 
-int moe_tune_block_forward(moe_tune_block *block,
-                           const moe_tune_block_forward_args *args,
-                           void *stream) {
+int moe_tune_block_forward(moe_tune_block* block, const moe_tune_block_forward_args* args, void* stream) {
   return guarded([&] {
-    FusedMoeBlock &fused = checked_block(block);
-    const auto a = checked_args(args, first_forward_args_size,
-                                "moe_tune_block_forward_args");
+    FusedMoeBlock& fused = checked_block(block);
+    const auto a = checked_args(args, first_forward_args_size, "moe_tune_block_forward_args");
     StepCallback observer(a.on_step, a.user);
-    fused.forward(convert(fused, a), static_cast<CUstream_st *>(stream),
-                  a.on_step == nullptr ? nullptr : &observer);
+    fused.forward(convert(fused, a), static_cast<CUstream_st*>(stream), a.on_step == nullptr ? nullptr : &observer);
   });
 }
 
-int moe_tune_block_workspace_bytes(moe_tune_block *block, int64_t tokens,
-                                   size_t *bytes) {
+int moe_tune_block_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes) {
   return guarded([&] {
-    if (bytes == nullptr)
-      throw UsageError("bytes is NULL");
+    if (bytes == nullptr) throw UsageError("bytes is NULL");
     *bytes = checked_block(block).workspace_bytes(tokens);
   });
 }
 
-int moe_tune_block_prepare(moe_tune_block *block, const int64_t *tokens,
-                           size_t count) {
+int moe_tune_block_prepare(moe_tune_block* block, const int64_t* tokens, size_t count) {
   return guarded([&] {
-    if (tokens == nullptr && count > 0)
-      throw UsageError("tokens is NULL");
+    if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
     checked_block(block).prepare(std::span(tokens, count));
   });
 }
 
-int moe_tune_block_explain(moe_tune_block *block, int32_t gemm, int64_t tokens,
-                           char *text, size_t size) {
+int moe_tune_block_explain(moe_tune_block* block, int32_t gemm, int64_t tokens, char* text, size_t size) {
   return guarded([&] {
-    if (gemm != MOE_TUNE_GATE_UP && gemm != MOE_TUNE_DOWN)
-      throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", gemm));
+    if (gemm != MOE_TUNE_GATE_UP && gemm != MOE_TUNE_DOWN) throw UsageError(fmt::format("gemm = {} is no moe_tune_gemm", gemm));
     const TextTarget target(text, size);
     target.write(checked_block(block).selection(gemm == MOE_TUNE_GATE_UP ? Gemm::gate_up : Gemm::down, tokens));
   });

@@ -49,8 +49,7 @@ struct FusedMoeBlock::State {
     if (!runs_on(Family::sm90, device.description())) {
       throw UsageError(
           fmt::format("MoE block: fused blocks need a GPU of compute capability 9.0, for SwiGLU in the first GEMM; device {} is "
-                      "{} ({}.{}): run "
-                      "the reference block there, whose steps are kernels of their own",
+                      "{} ({}.{}): run the reference block there, whose steps are kernels of their own",
                       ordinal, device.info().name, device.info().cc_major, device.info().cc_minor));
     }
     add_gemm(shared, BlockGemm::gate_up, options.kernel_config_fwd.gate_up);
@@ -66,6 +65,12 @@ struct FusedMoeBlock::State {
     check_gradient_config(Op::dW, BlockGemm::down, options.kernel_config_bwd_dW.down);
   }
 
+  ~State() {
+    // Streams go in their context.
+    const CurrentContext current(device.context());
+    side_streams.clear();
+  }
+
   WeightShapes weight_shapes() const { return {shape.model, shape.experts, tensor_type(shape.dtype)}; }
 
   void own(OwnedWeights weights_of_block) {
@@ -79,17 +84,11 @@ struct FusedMoeBlock::State {
 
   void check_gradient_config(Op op, BlockGemm gemm, const std::optional<KernelConfig>& kernel) const {
     if (!kernel) return;
-    const Problem forward = problem_of(shape, gemm);
-    Problem problem;
+    Problem problem = problem_of(shape, gemm);
     problem.op = op;
-    problem.gemm = forward.gemm;
-    problem.dtype = forward.dtype;
-    problem.E = forward.E;
-    problem.N = forward.N;
-    problem.K = forward.K;
-    problem.top_k = forward.top_k;
-    problem.permute_x = forward.permute_x;
-    problem.permute_y = forward.permute_y;
+    for (const ProblemFlag& flag : problem_flags()) {
+      if (!flag.fusion.empty()) problem.*flag.member = false;  // those of forward
+    }
     if (const auto reason = reject(problem, *kernel, device.description())) {
       throw UsageError(fmt::format("MoE block: {} cannot serve {}: {}", to_string(*kernel), describe(problem), *reason));
     }

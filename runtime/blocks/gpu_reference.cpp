@@ -150,6 +150,9 @@ class GpuForward : public ReferenceForward {
 
   void unpermute(GroupedGemmResult& r) {
     r.hidden_states_unpermute = tensor(r.second_gemm.shape());
+    // A slot whose expert does not exist has no row: zeros, as on the CPU.
+    driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(r.hidden_states_unpermute.data()), 0,
+                             r.hidden_states_unpermute.bytes(), nullptr);
     UnpermuteRowsArgs args;
     args.rows = r.second_gemm.data();
     args.out = r.hidden_states_unpermute.data();

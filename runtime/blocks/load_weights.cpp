@@ -29,6 +29,28 @@ const void* address_of(const MoeWeights& weights, MoeTensor tensor) {
   return weights.*address_members[static_cast<std::size_t>(tensor)];
 }
 
+/// Memory on `device` for all of them, not initialised.
+OwnedWeights allocate_weights(const WeightShapes& shapes, int device) {
+  const MoeWeightsLayout layout = moe_weights_layout(shapes.model, shapes.experts);
+  OwnedWeights weights;
+  for (const MoeTensor tensor : all_moe_tensors) {
+    if (!layout.shape(tensor).empty()) tensor_of(weights, tensor) = OwnedTensor(shapes.type, layout.shape(tensor), device);
+  }
+  return weights;
+}
+
+/// Throws UsageError unless the checkpoint's blocks have these weights, the shared expert's aside where the block has none.
+void require_same_shapes(const Checkpoint& checkpoint, const WeightShapes& shapes) {
+  const MoeWeightsLayout theirs = moe_weights_layout(checkpoint.config().shape, shapes.experts);
+  const MoeWeightsLayout ours = moe_weights_layout(shapes.model, shapes.experts);
+  for (const MoeTensor tensor : all_moe_tensors) {
+    if (ours.shape(tensor).empty() || ours.shape(tensor) == theirs.shape(tensor)) continue;
+    throw UsageError(fmt::format("check_weights: {} is {} in the block and {} in {}", to_string(tensor),
+                                 describe_shape(ours.shape(tensor)), describe_shape(theirs.shape(tensor)),
+                                 checkpoint.folder().string()));
+  }
+}
+
 }  // namespace
 
 ElementType element_type(TensorType type) {
@@ -43,15 +65,6 @@ ElementType element_type(TensorType type) {
       return ElementType::int32;
   }
   throw UsageError(fmt::format("tensor type {} is none of a file", static_cast<int>(type)));
-}
-
-OwnedWeights allocate_weights(const WeightShapes& shapes, int device) {
-  const MoeWeightsLayout layout = moe_weights_layout(shapes.model, shapes.experts);
-  OwnedWeights weights;
-  for (const MoeTensor tensor : all_moe_tensors) {
-    if (!layout.shape(tensor).empty()) tensor_of(weights, tensor) = OwnedTensor(shapes.type, layout.shape(tensor), device);
-  }
-  return weights;
 }
 
 OwnedWeights load_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, int device) {
@@ -78,17 +91,20 @@ OwnedWeights copy_weights(const MoeWeights& from, const WeightShapes& shapes, in
 
 void compare_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, const MoeWeights& weights,
                      int device) {
+  const Checkpoint theirs(checkpoint);
+  require_same_shapes(theirs, shapes);
+  const bool has_shared_expert = shapes.model.shared_expert_I > 0;
   std::vector<std::byte> piece;
-  const auto difference =
-      check_moe_weights(Checkpoint(checkpoint), layer, element_type(shapes.type), shapes.experts,
-                        [&](MoeTensor which, std::size_t offset, std::size_t bytes) -> const std::byte* {
-                          const void* const address = address_of(weights, which);
-                          if (address == nullptr)
-                            throw UsageError(fmt::format("check_weights: the block has no {}", to_string(which)));
-                          piece.resize(bytes);
-                          copy_bytes(piece.data(), static_cast<const std::byte*>(address) + offset, bytes, device);
-                          return piece.data();
-                        });
+  const auto compared = [&](MoeTensor which, std::size_t offset, std::size_t bytes) -> const std::byte* {
+    const bool shared = which == MoeTensor::shared_gate_up_proj || which == MoeTensor::shared_down_proj;
+    if (shared && !has_shared_expert) return nullptr;
+    const void* const address = address_of(weights, which);
+    if (address == nullptr) throw UsageError(fmt::format("check_weights: the block has no {}", to_string(which)));
+    piece.resize(bytes);
+    copy_bytes(piece.data(), static_cast<const std::byte*>(address) + offset, bytes, device);
+    return piece.data();
+  };
+  const auto difference = check_moe_weights(theirs, layer, element_type(shapes.type), shapes.experts, compared);
   if (difference) throw UsageError(fmt::format("check_weights: {}", *difference));
 }
 

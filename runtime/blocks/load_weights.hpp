@@ -20,9 +20,6 @@ struct WeightShapes {
 /// What a tensor's elements are called in files.
 ElementType element_type(TensorType type);
 
-/// Memory on `device` for all of them, not initialised.
-OwnedWeights allocate_weights(const WeightShapes& shapes, int device);
-
 /// A layer of a checkpoint folder, streamed to `device`. Throws UsageError for a folder or file that is not sound, a layer that
 /// is not there or not an MoE layer, and weights of other shapes.
 OwnedWeights load_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, int device);
@@ -30,7 +27,8 @@ OwnedWeights load_weights(const std::filesystem::path& checkpoint, int layer, co
 /// Copies weights that lie on the host or on `device`.
 OwnedWeights copy_weights(const MoeWeights& weights, const WeightShapes& shapes, int device);
 
-/// Throws UsageError naming tensor and index of the first difference between `weights`, on `device`, and a layer of a checkpoint.
+/// Throws UsageError naming tensor and index of the first difference between `weights`, on `device`, and a layer of a checkpoint,
+/// or when the two are of other shapes. A shared expert that the block has not is not compared.
 void compare_weights(const std::filesystem::path& checkpoint, int layer, const WeightShapes& shapes, const MoeWeights& weights,
                      int device);
 

@@ -35,6 +35,13 @@ SideStreams::Lease SideStreams::lease(CUstream stream) {
   return {made, {this}};
 }
 
+void SideStreams::clear() {
+  const std::lock_guard lock(mutex_);
+  free_.clear();
+  captured_.clear();
+  all_.clear();
+}
+
 void SideStreams::give_back(SideStream* stream) {
   const std::lock_guard lock(mutex_);
   if (std::find(captured_.begin(), captured_.end(), stream) == captured_.end()) free_.push_back(stream);

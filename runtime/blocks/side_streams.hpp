@@ -35,6 +35,8 @@ class SideStreams {
   /// For a call on `stream`. While that is captured the side stream becomes part of the capture, and stays so until it ends:
   /// nobody else gets such a one.
   Lease lease(CUstream stream);
+  /// Destroys them, in the current context. No lease is out.
+  void clear();
 
  private:
   void give_back(SideStream* stream);

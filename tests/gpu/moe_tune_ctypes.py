@@ -84,22 +84,39 @@ class BackwardArgs(ctypes.Structure):
     ]
 
 
-def row_operation_args(count, *tensors):
-    """The arguments of a row operation: a number, and tensors."""
-    fields = [("struct_size", ctypes.c_uint32), (count, ctypes.c_int32)]
+def operation_args(numbers, tensors, more_numbers=()):
+    """The arguments of an operation: numbers, tensors, and what was added behind them."""
+    fields = [("struct_size", ctypes.c_uint32)]
+    fields += [(name, ctypes.c_int32) for name in numbers]
     fields += [(name, ctypes.POINTER(DLTensor)) for name in tensors]
-    return type("RowOperationArgs", (ctypes.Structure,), {"_fields_": fields})
+    fields += [(name, ctypes.c_int32) for name in more_numbers]
+    return type("OperationArgs", (ctypes.Structure,), {"_fields_": fields})
 
 
 ROW_OPERATIONS = {
-    "permute_rows": row_operation_args("slots_per_row", "x", "rows", "gather_indices", "m_sizes"),
-    "combine_rows": row_operation_args("top_k", "rows", "out", "topk_weights"),
-    "swiglu_gradient": row_operation_args(
-        "top_k",
-        *("d_activation", "pre_activation", "d_pre_activation", "activation", "topk_weights", "d_topk_weights"),
-        *("gather_indices", "m_sizes"),
+    "permute_rows": operation_args(("slots_per_row",), ("x", "rows", "gather_indices", "m_sizes", "topk_weights")),
+    "unpermute_rows": operation_args(("reserved",), ("rows", "out", "gather_indices", "m_sizes")),
+    "act_and_mul": operation_args(("reserved",), ("x", "out", "m_sizes")),
+    "combine_rows": operation_args(
+        ("top_k",), ("rows", "out", "topk_weights", "addend", "slot_rows", "token_count"), ("expert_order", "reserved")
+    ),
+    "swiglu_gradient": operation_args(
+        ("top_k",),
+        (
+            *("d_activation", "pre_activation", "d_pre_activation", "activation", "topk_weights", "d_topk_weights"),
+            *("gather_indices", "m_sizes"),
+        ),
     ),
 }
+
+RouterArgs = operation_args(
+    ("kind", "first_expert", "inject"),
+    (
+        *("hidden_states", "weight", "router_logits", "selected_experts", "topk_weights", "m_sizes", "gather_indices"),
+        *("slot_rows", "token_count", "workspace"),
+    ),
+)
+ROUTER_KINDS = {"softmax": 0, "softmax_norm_topk": 1, "sigmoid": 2}
 
 # By operation: what its functions' names end in, and their arguments.
 OPERATIONS = {"forward": ("forward", ForwardArgs), "dX": ("backward_dX", BackwardArgs), "dW": ("backward_dW", BackwardArgs)}
@@ -242,12 +259,33 @@ class Library:
         self._check(self._library.moe_tune_device_status(device, ctypes.byref(bits), int(clear)), "moe_tune_device_status")
         return bits.value
 
-    def row_operation(self, name, count, **tensors):
-        """Enqueues one of ROW_OPERATIONS on the current stream. `count` is its number, tensors left out are NULL."""
-        args_type = ROW_OPERATIONS[name]
-        borrowed = {argument: dl_tensor(tensor) for argument, tensor in tensors.items()}
-        pointers = {argument: ctypes.pointer(tensor) for argument, tensor in borrowed.items()}
-        args = args_type(ctypes.sizeof(args_type), count, **pointers)
+    def row_operation(self, name, count, **arguments):
+        """Enqueues one of ROW_OPERATIONS on the current stream. `count` is its first number; tensors left out are NULL."""
+        self._enqueue(name, ROW_OPERATIONS[name], (count,), arguments)
+
+    def router(self, kind, first_expert=0, inject=0, **tensors):
+        """Enqueues a router of one of ROUTER_KINDS on the current stream, with a workspace of its own."""
+        numbers = (ROUTER_KINDS[kind], first_expert, inject)
+        args = self._arguments(RouterArgs, numbers, tensors)
+        needed = ctypes.c_size_t()
+        result = self._library.moe_tune_router_workspace_bytes(ctypes.byref(args), ctypes.byref(needed))
+        self._check(result, "moe_tune_router_workspace_bytes")
+        if needed.value > 0:
+            tensors["workspace"] = torch.empty(needed.value, dtype=torch.uint8, device="cuda")
+        self._enqueue("router", RouterArgs, numbers, tensors)
+
+    @staticmethod
+    def _arguments(args_type, numbers, arguments):
+        """A struct of the C API, which keeps what it points to; of `arguments` tensors are borrowed."""
+        given = {
+            name: ctypes.pointer(dl_tensor(value)) if isinstance(value, torch.Tensor) else value
+            for name, value in arguments.items()
+        }
+        return args_type(ctypes.sizeof(args_type), *numbers, **given)
+
+    def _enqueue(self, name, args_type, numbers, arguments):
+        """Calls moe_tune_`name`."""
+        args = self._arguments(args_type, numbers, arguments)
         function = getattr(self._library, f"moe_tune_{name}")
         self._check(function(ctypes.byref(args), torch.cuda.current_stream().cuda_stream), f"moe_tune_{name}")
 

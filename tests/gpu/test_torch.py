@@ -250,6 +250,95 @@ def check_combine_rows(library, _):
     return None
 
 
+def check_scaled_rows(library, _):
+    """Rows in expert order times their weights, and back in the order of slots."""
+    model, tokens = MODELS["odd"], 513
+    slots, m_sizes = routed_slots(model, tokens)
+    x, weights = random_rows(tokens, model.hidden), torch.rand(tokens, model.top_k, device="cuda") + 0.25
+    rows, out = poisoned(slots.numel(), model.hidden), poisoned(slots.numel(), model.hidden)
+    library.row_operation(
+        "permute_rows", model.top_k, x=x, rows=rows, gather_indices=slots, m_sizes=m_sizes, topk_weights=weights
+    )
+    library.row_operation("unpermute_rows", 0, rows=rows, out=out, gather_indices=slots, m_sizes=m_sizes)
+    expected = (x.repeat_interleave(model.top_k, dim=0).float() * weights.flatten()[:, None]).bfloat16()
+    return None if torch.equal(out, expected) else "rows differ from torch's"
+
+
+def check_act_and_mul(library, _):
+    """SwiGLU against float64."""
+    model, rows = MODELS["odd"], 1027
+    x, out = random_rows(rows, 2 * model.intermediate), poisoned(rows, model.intermediate)
+    library.row_operation("act_and_mul", 0, x=x, out=out)
+    gate, up = x.double().chunk(2, dim=1)
+    return row_error_complaint(out=(out, torch.nn.functional.silu(gate) * up))
+
+
+def check_combine_sorted_rows(library, _):
+    """Rows in expert order, some of them somebody else's, are added to what stands in `out`, for the tokens that are there."""
+    model, tokens, there = MODELS["odd"], 513, 400
+    slots, _ = routed_slots(model, tokens)
+    slot_rows = torch.empty_like(slots, dtype=torch.int32)
+    slot_rows[slots] = torch.arange(slots.numel(), device="cuda", dtype=torch.int32)
+    absent = torch.arange(slots.numel(), device="cuda") % 3 == 1
+    by_slot = random_rows(slots.numel(), model.hidden)
+    rows = by_slot[slots]
+    rows[slot_rows[absent].long()] = float("nan")
+    slot_rows[absent] = -1
+    addend = random_rows(tokens, model.hidden)
+    out = addend.clone()
+    library.row_operation(
+        "combine_rows",
+        model.top_k,
+        rows=rows,
+        out=out,
+        addend=out,
+        slot_rows=slot_rows,
+        token_count=torch.tensor([there], device="cuda", dtype=torch.int32),
+        expert_order=1,
+    )
+    terms = by_slot.double().masked_fill(absent[:, None], 0).view(tokens, model.top_k, model.hidden)
+    if not torch.equal(out[there:], addend[there:]):
+        return "a token that is not there was written"
+    return row_error_complaint(out=(out[:there], (addend.double() + terms.sum(1))[:there]))
+
+
+def check_router(library, _):
+    """Logits, selection, weights and order of few tokens and of many, against torch on the same logits."""
+    model = MODELS["odd"]
+    for kind, tokens in (("softmax_norm_topk", 513), ("softmax", 17), ("sigmoid", 129)):
+        slots = tokens * model.top_k
+        integers = {
+            name: torch.full(shape, -9, device="cuda", dtype=torch.int32)
+            for name, shape in (
+                ("selected_experts", (tokens, model.top_k)),
+                ("m_sizes", (model.experts,)),
+                ("gather_indices", (slots,)),
+                ("slot_rows", (slots,)),
+            )
+        }
+        x, weight = random_rows(tokens, model.hidden), random_rows(model.experts, model.hidden) * model.hidden**-0.5
+        logits, weights = poisoned(tokens, model.experts), poisoned(tokens, model.top_k)
+        library.router(kind, hidden_states=x, weight=weight, router_logits=logits, topk_weights=weights, **integers)
+        if complaint := row_error_complaint(logits=(logits, x.double() @ weight.double().T)):
+            return f"{kind}: {complaint}"
+        experts = torch.sort(logits.float(), dim=1, descending=True, stable=True).indices[:, : model.top_k]
+        if not torch.equal(integers["selected_experts"], experts.int()):
+            return f"{kind}: selected_experts differ"
+        scores = torch.sigmoid(logits.double()) if kind == "sigmoid" else torch.softmax(logits.double(), dim=1)
+        expected = scores.gather(1, experts)
+        if kind == "softmax_norm_topk":
+            expected = expected / expected.sum(1, keepdim=True)
+        if complaint := row_error_complaint(topk_weights=(weights, expected)):
+            return f"{kind}: {complaint}"
+        gather_indices = torch.argsort(experts.flatten(), stable=True)
+        slot_rows = torch.argsort(gather_indices)
+        m_sizes = torch.bincount(experts.flatten(), minlength=model.experts)
+        for name, wanted in (("gather_indices", gather_indices), ("slot_rows", slot_rows), ("m_sizes", m_sizes)):
+            if not torch.equal(integers[name], wanted.int()):
+                return f"{kind}: {name} differ"
+    return None
+
+
 def check_swiglu_gradient(library, _):
     """All outputs against torch's gradients in float64."""
     model, tokens = MODELS["odd"], 513
@@ -285,6 +374,7 @@ def check_swiglu_gradient(library, _):
 CHECKS = (
     *(check_bad_slot, check_graph, check_reruns, check_usage_error),
     *(check_permute_rows, check_combine_rows, check_swiglu_gradient),
+    *(check_scaled_rows, check_act_and_mul, check_combine_sorted_rows, check_router),
 )
 
 

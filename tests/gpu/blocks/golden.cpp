@@ -29,6 +29,31 @@ TEST_CASE("golden: the check sees a wrong weight") {
   CHECK_THAT(judge_block(golden, "qwen3_bf16", call, block.run(call)), Catch::Contains("out: a row is wrong"));
 }
 
+TEST_CASE("golden: a selection without an expert adds nothing to a reference block's output") {
+  const GoldenCase golden("qwen3_bf16");
+  const ModelShape& shape = golden.shape();
+  const MoeBlockInputs inputs = golden.inputs();
+  OwnedTensor hidden(TensorType::bf16, {golden.tokens(), shape.H});
+  hidden.write(inputs.hidden_states, hidden.bytes());
+  OwnedTensor selected(TensorType::int32, {golden.tokens(), shape.top_k});
+  selected.write(golden.selected_experts(), selected.bytes());
+  selected.write(&shape.E, sizeof(int), 5 * sizeof(int));
+  const auto run = [&](int device) {
+    Qwen3MoeGroupedGemmBlock block(shape, TensorType::bf16, {}, device);
+    block.copy_weights({inputs.gate, inputs.gate_up_proj, inputs.down_proj, nullptr, nullptr});
+    const OwnedTensor selection = selected.to(device);
+    return values_of(block.forward(hidden.to(device), &selection).hidden_states);
+  };
+  // Fills the memory that the block gets next with NaN.
+  {
+    OwnedTensor poison(TensorType::bf16, {golden.tokens() * shape.top_k, shape.H}, 0);
+    const std::vector<unsigned char> bytes(poison.bytes(), 0xff);
+    poison.write(bytes.data(), bytes.size());
+  }
+  CHECK(worst_row(run(0), run(cpu_device), shape.H) <= block_tolerance(golden.values("router_logits"), DType::bf16));
+  CHECK(Library::instance().status(0, true).bad_selected_expert);
+}
+
 TEST_CASE("golden: reference blocks on the GPU have the CPU's intermediates") {
   for (const std::string& name : golden_block_names()) {
     INFO(name);
