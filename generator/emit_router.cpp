@@ -77,6 +77,14 @@ RouterKernelShape kernel_shape(const RouterProblem& p, RouterStep step) {
   throw UsageError("no such step of a router");
 }
 
+std::string router_problem_type(const RouterProblem& p) {
+  return fmt::format(
+      "moe_tune::RouterProblem<moe_tune::RouterKind::{kind}, moe_tune::DType::{dtype}, /*E*/ {E}, /*H*/ {H}, /*top_k*/ {top_k},\n"
+      "                                        /*first_expert*/ {first}, /*local_experts*/ {local}>",
+      fmt::arg("kind", to_string(p.kind)), fmt::arg("dtype", to_string(p.dtype)), fmt::arg("E", p.E), fmt::arg("H", p.H),
+      fmt::arg("top_k", p.top_k), fmt::arg("first", p.first_expert), fmt::arg("local", local_experts(p)));
+}
+
 std::string emit_router(const RouterProblem& p) {
   validate(p);
   std::string source = fmt::format(
@@ -84,9 +92,7 @@ std::string emit_router(const RouterProblem& p) {
       "// for sm_80 and later\n\n"
       "{templates}"
       "// ---- instantiation ----\n"
-      "using Problem = moe_tune::RouterProblem<moe_tune::RouterKind::{kind}, moe_tune::DType::{dtype}, /*E*/ {E}, /*H*/ {H}, "
-      "/*top_k*/ {top_k},\n"
-      "                                        /*first_expert*/ {first}, /*local_experts*/ {local}>;\n"
+      "using Problem = {type};\n"
       "using Logits = moe_tune::RouterLogits<Problem>;\n"
       "using FewLogits = moe_tune::RouterFewLogits<Problem>;\n"
       "using Router = moe_tune::Router<Problem>;\n"
@@ -94,9 +100,7 @@ std::string emit_router(const RouterProblem& p) {
       "                  moe_tune::abi::router_threads == {threads},\n"
       "              \"the host and the kernels disagree on threads\");\n",
       fmt::arg("version", generator_version()), fmt::arg("problem", describe(p)),
-      fmt::arg("templates", inline_template("kernels/router.cuh")), fmt::arg("kind", to_string(p.kind)),
-      fmt::arg("dtype", to_string(p.dtype)), fmt::arg("E", p.E), fmt::arg("H", p.H), fmt::arg("top_k", p.top_k),
-      fmt::arg("first", p.first_expert), fmt::arg("local", local_experts(p)),
+      fmt::arg("templates", inline_template("kernels/router.cuh")), fmt::arg("type", router_problem_type(p)),
       fmt::arg("logits_threads", kernel_shape(p, RouterStep::logits).threads), fmt::arg("few_threads", few_threads),
       fmt::arg("threads", threads));
   for (const Entry& entry : entries) source += entry_point(p, entry);

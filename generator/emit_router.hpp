@@ -25,6 +25,9 @@ RouterKernelShape kernel_shape(const RouterProblem& problem, RouterStep step);
 /// Experts of a tile of logits, of RouterStep::logits.
 int router_tile_experts(const RouterProblem& problem);
 
+/// The problem as a type of the templates, RouterProblem<...> (templates/schedule/router_problem.cuh).
+std::string router_problem_type(const RouterProblem& problem);
+
 /// CUDA source of all of a router's kernels: the template files they need, inlined, and one instantiation. It includes nothing,
 /// compiles with NVRTC and nvcc as it is for sm_80 and later, and is the same bytes for the same problem. Throws UsageError for a
 /// problem that cannot be.

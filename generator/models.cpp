@@ -205,23 +205,4 @@ std::array<Problem, 2> gemm_problems(const ModelShape& model, DType dtype, Op op
   return {gemm_problem(model, Gemm::gate_up, dtype, op), gemm_problem(model, Gemm::down, dtype, op)};
 }
 
-std::vector<Problem> block_problems(const ModelShape& model, DType dtype, const BlockOptionsOfProblems& options) {
-  auto [gate_up, down] = gemm_problems(model, dtype);
-  gate_up.permute_x = options.permute_x;
-  gate_up.fuse_mul_pre = options.permute_x && model.router == RouterKind::sigmoid;
-  down.permute_y = options.permute_y;
-  std::vector<Problem> problems = {gate_up, down};
-  if (model.shared_expert_I > 0) {
-    ModelShape shared = model;
-    shared.E = shared.top_k = 1;
-    shared.I = model.shared_expert_I;
-    for (Problem problem : gemm_problems(shared, dtype)) {
-      problem.permute_x = problem.permute_y = false;
-      problems.push_back(problem);
-    }
-  }
-  for (Problem& problem : problems) problem.fuse_swiglu = problem.gemm == Gemm::gate_up;
-  return problems;
-}
-
 }  // namespace moe_tune

@@ -49,15 +49,4 @@ Problem gemm_problem(const ModelShape& model, Gemm gemm, DType dtype, Op op = Op
 /// The op of gate_up and of down.
 std::array<Problem, 2> gemm_problems(const ModelShape& model, DType dtype, Op op = Op::forward);
 
-/// Which rows the GEMMs of a block find their own way to; others are moved by kernels between them.
-struct BlockOptionsOfProblems {
-  bool permute_x = true;  ///< gate_up gathers its rows from token order
-  bool permute_y = true;  ///< down scatters its rows to slot order
-};
-
-/// The forward GEMMs of a fused block: gate_up, down, and with a shared expert its gate_up and down, which are of one expert that
-/// every row goes to. SwiGLU is fused into gate_up, and what the sigmoid router scales its rows by is too where gate_up gathers
-/// them; rows that are moved before it are scaled then.
-std::vector<Problem> block_problems(const ModelShape& model, DType dtype, const BlockOptionsOfProblems& options = {});
-
 }  // namespace moe_tune

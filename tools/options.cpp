@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "generator/block_problems.hpp"
 #include "generator/device.hpp"
 #include "generator/models.hpp"
 #include "moe_tune/error.hpp"
@@ -40,6 +41,17 @@ void fuse(std::vector<Problem>& problems, std::string_view fusion) {
         fmt::format("--fuse: {} belongs to {} of forward, which --gemm or --op leaves out", fusion, to_string(where)));
   }
   (*found).*flag = true;
+}
+
+/// Of a block whose forward and gradients are asked for: a training's forward keeps what the gradients need.
+std::vector<BlockPass> block_passes(const std::vector<std::string>& ops) {
+  const auto has = [&](const char* op) { return std::find(ops.begin(), ops.end(), op) != ops.end(); };
+  std::vector<BlockPass> passes;
+  if (has("forward")) passes.push_back(BlockPass::inference);
+  if (has("forward") && (has("dX") || has("dW"))) passes.push_back(BlockPass::training);
+  if (has("dX")) passes.push_back(BlockPass::dX);
+  if (has("dW")) passes.push_back(BlockPass::dW);
+  return passes;
 }
 
 }  // namespace
@@ -80,15 +92,16 @@ std::vector<Problem> ModelOptions::problems() const {
     }
   };
   if (block) {
-    if (ops != std::vector<std::string>{"forward"}) throw UsageError("--block is of forward: leave --op out");
     const auto keeps = [&](const char* name) {
       return std::find(unpermuted.begin(), unpermuted.end(), name) == unpermuted.end();
     };
-    add(block_problems(model_shape, type, {keeps("permute_x"), keeps("permute_y")}));
+    const std::vector<BlockPass> passes = block_passes(ops);
+    add(block_problems(model_shape, type, {.permute_x = keeps("permute_x"), .permute_y = keeps("permute_y")}, passes));
     // Rows that are scaled are copied to expert order by default, and gathered when asked: both are a block's.
     if (model_shape.router == RouterKind::sigmoid && unpermuted.empty()) {
-      const std::vector<Problem> copied = block_problems(model_shape, type, {.permute_x = false});
-      add(std::span(copied).first(1));
+      for (const Problem& copied : block_problems(model_shape, type, {.permute_x = false}, passes)) {
+        if (std::find(result.begin(), result.end(), copied) == result.end()) add(std::span(&copied, 1));
+      }
     }
   } else {
     for (const std::string& op : ops) add(gemm_problems(model_shape, type, parse_op(op)));
@@ -131,7 +144,8 @@ void add_model_options(CLI::App& verb, ModelOptions& options, GemmFlag gemm) {
       verb.add_option_function<std::string>(
               "--block", [&options](const std::string& kind) { options.block = kind; },
               "the GEMMs as a fused block runs them: SwiGLU in the first (with a sigmoid router its scaling too), and those "
-              "of a shared expert; qwen3 or llama4: fail if the model is of the other kind")
+              "of a shared expert; with --op forward,dX,dW all that a training runs; qwen3 or llama4: fail if the model is of "
+              "the other kind")
           ->expected(0, 1)
           ->check(CLI::IsMember({"", "qwen3", "llama4"}));
   verb.add_option("--unpermuted", options.unpermuted,

@@ -78,8 +78,8 @@ def block_targets(all_rows):
     ]
 
 
-def cells(row):
-    """{column: text}"""
+def cells(row, steps, more):
+    """{column: text}; `more` gives those of a row that others do not have."""
     low, high = row.get("ms_ci95", [row["ms"], row["ms"]])
     shares = row["parts_share"]
     configs = {gemm: text.split(" ")[0] for gemm, text in row["config"].items()}
@@ -94,22 +94,28 @@ def cells(row):
         "block": " ".join(filter(None, ["tuned" if row["tuned"] else "default", row["variant"]])),
         "ms": f"{row['ms']:.4f} ({low:.4f}-{high:.4f})",
         **peers,
-        **{step: f"{shares[step] * 100:.0f}%" if step in shares else "-" for step in STEPS},
+        **more(row),
+        **{step: f"{shares[step] * 100:.0f}%" if step in shares else "-" for step in steps},
         "evicted MiB": str(row.get("evict_mib", "-")),
         **{f"{gemm} config": configs.get(gemm, "-") for gemm in ("gate_up", "down")},
     }
 
 
-def table(rows):
-    """One line a row; columns of which no row has anything are left out."""
-    lines = [cells(row) for row in sorted(rows, key=lambda row: (row["tokens"], row["shared_expert"] is False, row["tuned"]))]
+def lines_of(rows, steps=STEPS, more=lambda row: {}):
+    """{column: text} of each row."""
+    in_order = sorted(rows, key=lambda row: (row["tokens"], row["shared_expert"] is False, row["tuned"]))
+    return [cells(row, steps, more) for row in in_order]
+
+
+def table(lines):
+    """Columns of which no line has anything are left out."""
     names = list(dict.fromkeys(name for line in lines for name in line))
     columns = [name for name in names if any(line.get(name, "-") != "-" for line in lines)]
     parts = [columns, ["---"] * len(columns), *([line.get(name, "-") for name in columns] for line in lines)]
     return "\n".join(f"| {' | '.join(part)} |" for part in parts)
 
 
-def section(rows):
+def section_of(rows, what, lines):
     """The rows of one file, which are of one model and device."""
     first = rows[0]
     versions = ", ".join(f"{name} {first[name]}" for name in ("torch", "transformers") if name in first)
@@ -120,9 +126,9 @@ def section(rows):
         else ""
     )
     return (
-        f"## {first['file'].removesuffix('.json')}: {first['model']}, whole block, forward, bf16\n\n"
+        f"## {first['file'].removesuffix('.json')}: {first['model']}, whole block, {what}, bf16\n\n"
         f"{first.get('device', 'unknown device')}, driver {first.get('driver', 'unknown')}, {versions}, {first.get('date', 'no date')}; "
-        f"`{first['file']}`, made by\n`{first.get('command', 'unknown')}`\n\n{table(rows)}{host}\n"
+        f"`{first['file']}`, made by\n`{first.get('command', 'unknown')}`\n\n{table(lines)}{host}\n"
     )
 
 
@@ -130,4 +136,4 @@ def sections(all_rows):
     by_file = {}
     for row in all_rows:
         by_file.setdefault((row["file"], row["model"], row.get("device")), []).append(row)
-    return [section(rows) for rows in by_file.values()]
+    return [section_of(rows, "forward", lines_of(rows)) for rows in by_file.values()]

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes README.md of this folder from the .json files beside it (rows of tests/gpu/bench_forward.py and bench_block.py).
+"""Makes README.md of this folder from the .json files beside it (rows of tests/gpu/bench_forward.py,
+bench_block.py and bench_block_backward.py).
 
     python3 docs/benchmarks/make_page.py            write the page
     python3 docs/benchmarks/make_page.py --check    exit code 1 when the page is not what the files make
@@ -8,7 +9,8 @@
 import sys
 
 from blocks import block_targets, sections
-from results import FOLDER, kind, load_block_rows, load_rows
+from blocks_backward import EXPLANATION, backward_sections, backward_targets
+from results import FOLDER, kind, load_backward_rows, load_block_rows, load_rows
 from targets import markdown, targets
 
 PAGE = FOLDER / "README.md"
@@ -108,19 +110,22 @@ def table(rows):
 
 
 def make_page():
-    all_rows, block_rows = load_rows(), load_block_rows()
+    all_rows, block_rows, backward_rows = load_rows(), load_block_rows(), load_backward_rows()
     calls = {}
     for row in all_rows:
         key = (row["file"], row["model"], row["op"], row["dtype"], row["routing"], row.get("device", "unknown device"))
         calls.setdefault(key, []).append(row)
-    parts = [INTRODUCTION.replace("{targets}", markdown(targets(all_rows) + block_targets(block_rows)))]
+    all_targets = targets(all_rows) + block_targets(block_rows) + backward_targets(backward_rows)
+    parts = [INTRODUCTION.replace("{targets}", markdown(all_targets))]
+    if backward_rows:
+        parts[0] += EXPLANATION
     for (file, model, op, dtype, routing, device), rows in calls.items():
         first = rows[0]
         parts.append(
             f"## {file.removesuffix('.json')}: {model}, {op}, {dtype}, {routing} routing\n\n{device}, driver {first.get('driver', 'unknown')}, "
             f"{first.get('date', 'no date')}; `{file}`, made by\n`{first.get('command', 'unknown')}`\n\n{table(rows)}\n"
         )
-    return "\n".join([*parts, *sections(block_rows)])
+    return "\n".join([*parts, *sections(block_rows), *backward_sections(backward_rows)])
 
 
 def main():

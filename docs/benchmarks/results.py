@@ -1,4 +1,4 @@
-"""The rows of tests/gpu/bench_forward.py and bench_block.py that the .json files of this folder hold."""
+"""The rows of tests/gpu/bench_forward.py, bench_block.py and bench_block_backward.py that the .json files of this folder hold."""
 
 import json
 import pathlib
@@ -6,6 +6,13 @@ import pathlib
 FOLDER = pathlib.Path(__file__).resolve().parent
 REQUIRED = {"model", "tokens", "gemm", "op", "permuted", "tuned", "fusions", "dtype", "routing", "ms"}
 REQUIRED_OF_BLOCKS = {"model", "tokens", "variant", "shared_expert", "graph", "tuned", "ms", "peers_ms", "parts_share", "config"}
+REQUIRED_OF_BACKWARD = REQUIRED_OF_BLOCKS | {"peak_mib", "peers_peak_mib", "activations_mib", "peers_activations_mib"}
+
+
+def required(row):
+    if not row.get("block"):
+        return REQUIRED
+    return REQUIRED_OF_BACKWARD if row.get("backward") else REQUIRED_OF_BLOCKS
 
 
 def read_rows(paths):
@@ -19,7 +26,7 @@ def read_rows(paths):
         if not isinstance(content, list):
             raise SystemExit(f"{path}: a list of rows was expected")
         for number, row in enumerate(content):
-            missing = (REQUIRED_OF_BLOCKS if row.get("block") else REQUIRED) - row.keys()
+            missing = required(row) - row.keys()
             if missing:
                 raise SystemExit(f"{path}: row {number} lacks {', '.join(sorted(missing))}")
         rows += [{**row, "file": path.name} for row in content]
@@ -32,8 +39,13 @@ def load_rows(paths=None):
 
 
 def load_block_rows(paths=None):
-    """Those of whole blocks."""
-    return [row for row in read_rows(paths) if row.get("block")]
+    """Those of whole blocks, forward."""
+    return [row for row in read_rows(paths) if row.get("block") and not row.get("backward")]
+
+
+def load_backward_rows(paths=None):
+    """Those of training steps of whole blocks."""
+    return [row for row in read_rows(paths) if row.get("block") and row.get("backward")]
 
 
 def kind(row):

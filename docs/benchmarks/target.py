@@ -28,7 +28,12 @@ def rest(ratio):
     return share(1 - ratio)
 
 
-LESS_IS_BETTER = (overhead, rest)
+def of_peer(ratio):
+    """What is so many times less than a peer's, as a part of it."""
+    return share(1 / ratio)
+
+
+LESS_IS_BETTER = (overhead, rest, of_peer)
 
 
 @dataclasses.dataclass

@@ -13,7 +13,8 @@ import argparse
 import sys
 
 from blocks import block_targets
-from results import FOLDER, kind, load_block_rows, load_rows
+from blocks_backward import backward_targets
+from results import FOLDER, kind, load_backward_rows, load_block_rows, load_rows
 from target import HEADER, Target, overhead, share, times
 
 sys.path.append(str(FOLDER.parents[1] / "tests" / "gpu"))
@@ -251,7 +252,8 @@ def main():
     parser.add_argument("--by-hand", action="store_true", help="let configs by hand count")
     arguments = parser.parse_args()
     files = arguments.files or None
-    all_targets = targets(load_rows(files), arguments.by_hand) + block_targets(load_block_rows(files))
+    all_targets = targets(load_rows(files), arguments.by_hand)
+    all_targets += block_targets(load_block_rows(files)) + backward_targets(load_backward_rows(files))
     print_short(all_targets, arguments.each)
     return 0 if all(target.done for target in all_targets) else 1
 

@@ -7,11 +7,12 @@
 
 namespace moe_tune {
 
-/// Enqueues the forward; `args` are sound and have tokens.
+/// Enqueues the forward; `args` are sound and have tokens. `saved`: where what the backward reads is kept; null: nothing is.
 ///
 ///   shared expert ───────────────────────────────────────────────────────┐ (a branch with overlap_router_shared)
 ///   router ─▶ [permute] ─▶ gate_up, SwiGLU ─▶ down ─▶ rows of each slot ─┴▶ combine ─▶ out
 void enqueue_forward(const BlockShape& shape, const MoeWeights& weights, const MoeForwardArgs& args,
-                     const BlockWorkspace& workspace, BlockExecutor& executor, MoeStepObserver* observer);
+                     const ForwardWorkspace& workspace, const SavedForward* saved, BlockExecutor& executor,
+                     MoeStepObserver* observer);
 
 }  // namespace moe_tune

@@ -29,6 +29,7 @@ BlockShape make_shape(const ModelShape& config, DType dtype, const FusedBlockOpt
   shape.permute_x = options.permute_x.value_or(!shape.scales_input());
   shape.permute_y = options.permute_y;
   shape.overlap_router_shared = options.overlap_router_shared;
+  shape.float32_dw = options.float32_dW;
   return shape;
 }
 

@@ -1,16 +1,11 @@
 #include "runtime/blocks/block_shape.hpp"
 
-#include <vector>
-
-#include "generator/models.hpp"
-
 namespace moe_tune {
 
-Problem problem_of(const BlockShape& shape, BlockGemm gemm) {
+Problem problem_of(const BlockShape& shape, BlockGemm gemm, BlockPass pass) {
   ModelShape local = shape.model;
   local.E = shape.experts.count;
-  const std::vector<Problem> problems = block_problems(local, shape.dtype, {shape.permute_x, shape.permute_y});
-  return problems.at(static_cast<std::size_t>(gemm));
+  return block_problem(local, shape.dtype, {shape.permute_x, shape.permute_y, shape.float32_dw}, gemm, pass);
 }
 
 RouterProblem router_problem(const BlockShape& shape) {

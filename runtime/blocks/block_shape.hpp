@@ -1,6 +1,7 @@
 // What a block consists of: the operations that it runs, as problems of the library.
 #pragma once
 
+#include "generator/block_problems.hpp"
 #include "moe_tune/model_shape.hpp"
 #include "moe_tune/problem.hpp"
 #include "moe_tune/router.hpp"
@@ -15,17 +16,15 @@ struct BlockShape {
   bool permute_x = true;
   bool permute_y = true;
   bool overlap_router_shared = false;
+  bool float32_dw = false;
 
   bool has_shared_expert() const { return model.shared_expert_I > 0; }
   /// Rows are scaled before the experts, not after them.
   bool scales_input() const { return model.router == RouterKind::sigmoid; }
 };
 
-/// A GEMM of a block's forward.
-enum class BlockGemm { gate_up, down, shared_gate_up, shared_down };
-
-/// The problem of a GEMM. Those of the shared expert exist where there is one.
-Problem problem_of(const BlockShape& shape, BlockGemm gemm);
+/// The problem of a GEMM, which the block has, among its own experts.
+Problem problem_of(const BlockShape& shape, BlockGemm gemm, BlockPass pass = BlockPass::inference);
 
 RouterProblem router_problem(const BlockShape& shape);
 

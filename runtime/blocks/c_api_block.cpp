@@ -24,8 +24,11 @@ using namespace moe_tune;
 constexpr std::size_t first_options_size = 88;
 constexpr std::size_t first_block_args_size = 64;
 constexpr std::size_t first_forward_args_size = 80;
-static_assert(sizeof(moe_tune_block_options) == first_options_size && sizeof(moe_tune_block_args) == first_block_args_size &&
-              sizeof(moe_tune_block_forward_args) == first_forward_args_size);
+constexpr std::size_t first_backward_args_size = 112;
+static_assert(offsetof(moe_tune_block_options, float32_dW) == first_options_size &&
+              sizeof(moe_tune_block_args) == first_block_args_size &&
+              offsetof(moe_tune_block_forward_args, saved) == first_forward_args_size &&
+              sizeof(moe_tune_block_backward_args) == first_backward_args_size);
 
 /// What a switch says; nothing where it is left at its default.
 std::optional<bool> switched(const char* name, int value) {
@@ -67,6 +70,7 @@ FusedBlockOptions convert(const moe_tune_block_options* given) {
   options.dW_only = o.dW_only != 0;
   options.dX_only = o.dX_only != 0;
   options.overlap_router_shared = o.overlap_router_shared != 0;
+  options.float32_dW = o.float32_dW != 0;
   options.shared_expert = o.no_shared_expert == 0;
   options.experts = {o.first_expert, o.expert_count};
   return options;
@@ -142,6 +146,15 @@ FusedMoeBlock& checked_block(moe_tune_block* block) {
   return *block->block;
 }
 
+/// A piece of device memory that may be NULL.
+void place_memory(const char* name, const DLTensor* given, const FusedMoeBlock& block, void*& address, std::size_t& bytes) {
+  if (given == nullptr) return;
+  const Tensor memory(name, given, 1);
+  memory.require_device(block.device());
+  address = memory.data();
+  bytes = memory.bytes();
+}
+
 MoeForwardArgs convert(const FusedMoeBlock& block, const moe_tune_block_forward_args& a) {
   const ModelShape& model = block.config();
   const Tensor hidden("hidden_states", a.hidden_states, 2);
@@ -166,13 +179,61 @@ MoeForwardArgs convert(const FusedMoeBlock& block, const moe_tune_block_forward_
   if (a.selected_experts != nullptr)
     args.selected_experts = int32("selected_experts", a.selected_experts, {args.tokens, model.top_k});
   if (a.token_count != nullptr) args.token_count = int32("token_count", a.token_count, {1});
-  if (a.workspace != nullptr) {
-    const Tensor workspace("workspace", a.workspace, 1);
-    workspace.require_device(block.device());
-    args.workspace = workspace.data();
-    args.workspace_bytes = workspace.bytes();
-  }
+  place_memory("saved", a.saved, block, args.saved, args.saved_bytes);
+  place_memory("workspace", a.workspace, block, args.workspace, args.workspace_bytes);
   return args;
+}
+
+MoeBackwardArgs convert(const FusedMoeBlock& block, const moe_tune_block_backward_args& a) {
+  const ModelShape& model = block.config();
+  const Tensor hidden("hidden_states", a.hidden_states, 2);
+  MoeBackwardArgs args;
+  args.tokens = hidden.size(0);
+  args.accumulate = a.accumulate != 0;
+  const auto by_token = [&](const char* name, const DLTensor* tensor, std::int64_t columns) {
+    return block_tensor(name, tensor, {args.tokens, columns}, block.dtype(), block.device()).data();
+  };
+  args.hidden_states = by_token("hidden_states", a.hidden_states, model.H);
+  args.d_out = by_token("d_out", a.d_out, model.H);
+  if (a.d_router_logits != nullptr) args.d_router_logits = by_token("d_router_logits", a.d_router_logits, model.E);
+  if (a.d_hidden_states != nullptr) args.d_hidden_states = by_token("d_hidden_states", a.d_hidden_states, model.H);
+  const auto weight = [&](const char* name, const DLTensor* tensor, std::initializer_list<std::int64_t> shape) -> void* {
+    if (tensor == nullptr) return nullptr;
+    const Tensor gradient(name, tensor, static_cast<int>(shape.size()));
+    const bool right = block.float32_dW() ? gradient.is(kDLFloat, 32) : gradient.storage_type() == block.dtype();
+    if (!right) {
+      throw UsageError(fmt::format("{} is not {}, which the block's gradients of weights are", name,
+                                   block.float32_dW() ? "float32" : to_string(block.dtype())));
+    }
+    gradient.require_shape(shape);
+    gradient.require_device(block.device());
+    gradient.require_contiguous();
+    return gradient.data();
+  };
+  const std::int64_t L = block.experts().count;
+  const std::int64_t S = model.shared_expert_I;
+  args.weights.gate = weight("d_gate", a.d_gate, {model.E, model.H});
+  args.weights.gate_up_proj = weight("d_gate_up_proj", a.d_gate_up_proj, {L, std::int64_t{2} * model.I, model.H});
+  args.weights.down_proj = weight("d_down_proj", a.d_down_proj, {L, model.H, model.I});
+  args.weights.shared_gate_up_proj = weight("d_shared_gate_up_proj", a.d_shared_gate_up_proj, {2 * S, model.H});
+  args.weights.shared_down_proj = weight("d_shared_down_proj", a.d_shared_down_proj, {model.H, S});
+  place_memory("saved", a.saved, block, args.saved, args.saved_bytes);
+  place_memory("workspace", a.workspace, block, args.workspace, args.workspace_bytes);
+  return args;
+}
+
+std::span<const std::int64_t> token_counts(const std::int64_t* tokens, std::size_t count) {
+  if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
+  return {tokens, count};
+}
+
+/// Stores a number of bytes where the caller wants it.
+template <class Bytes>
+int query(std::size_t* target, const Bytes& bytes) {
+  return guarded([&] {
+    if (target == nullptr) throw UsageError("bytes is NULL");
+    *target = bytes();
+  });
 }
 
 /// Stores a new block where the caller wants it.
@@ -212,18 +273,33 @@ int moe_tune_block_forward(moe_tune_block* block, const moe_tune_block_forward_a
   });
 }
 
-int moe_tune_block_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes) {
+int moe_tune_block_backward(moe_tune_block* block, const moe_tune_block_backward_args* args, void* stream) {
   return guarded([&] {
-    if (bytes == nullptr) throw UsageError("bytes is NULL");
-    *bytes = checked_block(block).workspace_bytes(tokens);
+    FusedMoeBlock& fused = checked_block(block);
+    const auto a = checked_args(args, first_backward_args_size, "moe_tune_block_backward_args");
+    StepCallback observer(a.on_step, a.user);
+    fused.backward(convert(fused, a), static_cast<CUstream_st*>(stream), a.on_step == nullptr ? nullptr : &observer);
   });
 }
 
+int moe_tune_block_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes) {
+  return query(bytes, [&] { return checked_block(block).workspace_bytes(tokens); });
+}
+
+int moe_tune_block_saved_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes) {
+  return query(bytes, [&] { return checked_block(block).saved_bytes(tokens); });
+}
+
+int moe_tune_block_training_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes) {
+  return query(bytes, [&] { return checked_block(block).training_workspace_bytes(tokens); });
+}
+
 int moe_tune_block_prepare(moe_tune_block* block, const int64_t* tokens, size_t count) {
-  return guarded([&] {
-    if (tokens == nullptr && count > 0) throw UsageError("tokens is NULL");
-    checked_block(block).prepare(std::span(tokens, count));
-  });
+  return guarded([&] { checked_block(block).prepare(token_counts(tokens, count)); });
+}
+
+int moe_tune_block_prepare_training(moe_tune_block* block, const int64_t* tokens, size_t count, int32_t accumulate) {
+  return guarded([&] { checked_block(block).prepare_training(token_counts(tokens, count), accumulate != 0); });
 }
 
 int moe_tune_block_explain(moe_tune_block* block, int32_t gemm, int64_t tokens, char* text, size_t size) {

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "moe_tune/error.hpp"
 #include "moe_tune/moe_reference.hpp"
 #include "runtime/blocks/load_weights.hpp"
 #include "runtime/blocks/model_checks.hpp"
+#include "runtime/blocks/reference_backward.hpp"
 #include "runtime/blocks/reference_forward.hpp"
 
 namespace moe_tune {
@@ -14,6 +17,7 @@ struct MoeReferenceBlock::State {
   WeightShapes shapes;
   int device;
   std::unique_ptr<ReferenceForward> forward;
+  std::unique_ptr<ReferenceBackward> made_backward;  ///< by the first call of backward()
   MoeWeights weights;
   OwnedWeights owned;  ///< no tensors unless the block has weights of its own
 
@@ -21,6 +25,14 @@ struct MoeReferenceBlock::State {
       : shapes{config, {0, config.E}, type},
         device(ordinal),
         forward(ordinal == cpu_device ? make_cpu_forward(config, type) : make_gpu_forward(config, type, ordinal)) {}
+
+  ReferenceBackward& backward() {
+    if (!made_backward) {
+      made_backward = device == cpu_device ? make_cpu_backward(shapes.model, shapes.type)
+                                           : make_gpu_backward(shapes.model, shapes.type, device);
+    }
+    return *made_backward;
+  }
 
   void own(OwnedWeights of_block) {
     owned = std::move(of_block);
@@ -46,13 +58,14 @@ struct MoeReferenceBlock::State {
                       to_string(hidden.type()), hidden.device(), to_string(shapes.type), device));
     }
     const std::int64_t tokens = hidden.elements() / H;
-    if (selected == nullptr) return tokens;
-    if (selected->type() != TensorType::int32 || selected->device() != device ||
-        selected->shape() != std::vector<std::int64_t>{tokens, shapes.model.top_k}) {
-      throw UsageError(fmt::format("reference block: selected_experts is not a ({}, {}) tensor of int32 on device {}", tokens,
-                                   shapes.model.top_k, device));
-    }
+    if (selected != nullptr) require("selected_experts", *selected, TensorType::int32, {tokens, shapes.model.top_k});
     return tokens;
+  }
+
+  void require(std::string_view name, const OwnedTensor& tensor, TensorType type, const std::vector<std::int64_t>& shape) const {
+    if (tensor.type() == type && tensor.device() == device && tensor.shape() == shape) return;
+    throw UsageError(fmt::format("reference block: {} is not a ({}) tensor of {} on device {} (-1: the CPU)", name,
+                                 fmt::join(shape, ", "), to_string(type), device));
   }
 };
 
@@ -69,6 +82,19 @@ GroupedGemmResult MoeReferenceBlock::forward(const OwnedTensor& hidden_states, c
   const void* selected = selected_experts == nullptr ? nullptr : selected_experts->data();
   GroupedGemmResult result = state_->forward->run(state_->weights, {hidden_states.data(), selected, tokens});
   result.hidden_states = std::move(result.hidden_states).reshaped(hidden_states.shape());
+  return result;
+}
+
+GroupedGemmGradients MoeReferenceBlock::backward(const OwnedTensor& hidden_states, const OwnedTensor& d_out,
+                                                 const OwnedTensor* d_router_logits, const OwnedTensor* selected_experts) {
+  state_->require_weights();
+  const std::int64_t tokens = state_->check(hidden_states, selected_experts);
+  state_->require("d_out", d_out, type(), hidden_states.shape());
+  if (d_router_logits != nullptr) state_->require("d_router_logits", *d_router_logits, type(), {tokens, config().E});
+  GroupedGemmGradients result = state_->backward().run(
+      state_->weights, {hidden_states.data(), selected_experts == nullptr ? nullptr : selected_experts->data(), tokens},
+      {d_out.data(), d_router_logits == nullptr ? nullptr : d_router_logits->data()});
+  result.d_hidden_states = std::move(result.d_hidden_states).reshaped(hidden_states.shape());
   return result;
 }
 

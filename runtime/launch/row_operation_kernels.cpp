@@ -20,13 +20,15 @@ RowOperationKernels::RowOperationKernels(CubinCache& cache, const std::string& a
     : sm_count_(sm_count),
       module_(cache.get_or_compile(inline_template(root_template), arch, root_template).cubin),
       permute_rows_(module_.function("moe_tune_permute_rows")),
+      spread_rows_(module_.function("moe_tune_spread_rows")),
       unpermute_rows_(module_.function("moe_tune_unpermute_rows")),
       bf16_(load(DType::bf16)),
       fp16_(load(DType::fp16)) {}
 
 RowOperationKernels::TypedKernels RowOperationKernels::load(DType dtype) const {
   const auto find = [&](const char* name) { return module_.function(fmt::format("moe_tune_{}_{}", name, to_string(dtype))); };
-  return {find("permute_scaled_rows"), find("act_and_mul"), find("combine_rows"), find("swiglu_gradient")};
+  return {find("permute_scaled_rows"), find("spread_scaled_rows"), find("act_and_mul"), find("combine_rows"),
+          find("swiglu_gradient")};
 }
 
 int RowOperationKernels::blocks(std::int64_t items, int blocks_per_sm) const {
@@ -39,8 +41,14 @@ int RowOperationKernels::blocks(std::int64_t rows, int columns, int piece, int b
 }
 
 void RowOperationKernels::permute_rows(DType dtype, const abi::PermuteRowsArgs& args, CUstream stream) const {
-  const CUfunction function = args.gemm.topk_weights == nullptr ? permute_rows_ : of(dtype).permute_scaled_rows;
-  launch_kernel(function, blocks(args.gemm.M, abi::permute_blocks_per_sm), abi::row_operation_threads, stream, args);
+  const bool scaled = args.gemm.topk_weights != nullptr;
+  if (args.slot_rows != nullptr) {
+    const int grid = blocks(args.gemm.M / args.slots_per_row, args.columns, abi::spread_columns, abi::spread_blocks_per_sm);
+    launch_kernel(scaled ? of(dtype).spread_scaled_rows : spread_rows_, grid, abi::row_operation_threads, stream, args);
+    return;
+  }
+  launch_kernel(scaled ? of(dtype).permute_scaled_rows : permute_rows_, blocks(args.gemm.M, abi::permute_blocks_per_sm),
+                abi::row_operation_threads, stream, args);
 }
 
 void RowOperationKernels::unpermute_rows(const abi::UnpermuteRowsArgs& args, CUstream stream) const {

@@ -30,6 +30,7 @@ class RowOperationKernels {
   /// The kernels of one dtype.
   struct TypedKernels {
     CUfunction permute_scaled_rows;
+    CUfunction spread_scaled_rows;
     CUfunction act_and_mul;
     CUfunction combine_rows;
     CUfunction swiglu_gradient;
@@ -45,6 +46,7 @@ class RowOperationKernels {
   int sm_count_;
   Module module_;
   CUfunction permute_rows_;
+  CUfunction spread_rows_;
   CUfunction unpermute_rows_;
   TypedKernels bf16_;
   TypedKernels fp16_;

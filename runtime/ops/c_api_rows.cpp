@@ -55,6 +55,16 @@ void take_routing(const Given& a, Args& args, int device) {
   }
 }
 
+/// slot_rows, unless it is NULL.
+template <class Given, class Args>
+void take_slot_rows(const Given& a, Args& args, std::int64_t M, int top_k, int device) {
+  if (a.slot_rows == nullptr) return;
+  const Tensor slot_rows = weights_by_slot("slot_rows", a.slot_rows, M, top_k);
+  slot_rows.require_int32();
+  slot_rows.require_device(device);
+  args.slot_rows = slot_rows.data();
+}
+
 // What callers compiled against the first version with these structs say.
 constexpr std::size_t first_permute_rows_args_size = 40;
 constexpr std::size_t first_combine_rows_args_size = 32;
@@ -63,7 +73,7 @@ constexpr std::size_t first_unpermute_rows_args_size = 40;
 constexpr std::size_t first_act_and_mul_args_size = 32;
 static_assert(offsetof(moe_tune_permute_rows_args, topk_weights) == first_permute_rows_args_size &&
               offsetof(moe_tune_combine_rows_args, addend) == first_combine_rows_args_size &&
-              sizeof(moe_tune_swiglu_gradient_args) == first_swiglu_gradient_args_size &&
+              offsetof(moe_tune_swiglu_gradient_args, scaled_input) == first_swiglu_gradient_args_size &&
               sizeof(moe_tune_unpermute_rows_args) == first_unpermute_rows_args_size &&
               sizeof(moe_tune_act_and_mul_args) == first_act_and_mul_args_size);
 
@@ -85,8 +95,9 @@ Call<PermuteRowsArgs> convert(const moe_tune_permute_rows_args* given) {
   require_slots("rows", args.M, "slots_per_row", a.slots_per_row);
   x.require_shape({args.M / args.slots_per_row, args.columns});
   const Tensor rows = rows_tensor("rows", a.rows, args.M, args.columns, call.device, x.storage_type(), "x");
-  if (a.gather_indices == nullptr) throw UsageError("gather_indices is NULL");
+  if (a.gather_indices == nullptr && a.slot_rows == nullptr) throw UsageError("gather_indices is NULL, and so is slot_rows");
   take_routing(a, args, call.device);
+  take_slot_rows(a, args, args.M, a.slots_per_row, call.device);
   args.x = x.data();
   args.rows = rows.data();
   args.dtype = x.storage_type();
@@ -157,12 +168,7 @@ Call<CombineRowsArgs> convert(const moe_tune_combine_rows_args* given) {
     args.addend = addend.data();
     args.addend_row_stride = addend.stride(0);
   }
-  if (a.slot_rows != nullptr) {
-    const Tensor slot_rows = weights_by_slot("slot_rows", a.slot_rows, rows.size(0), a.top_k);
-    slot_rows.require_int32();
-    slot_rows.require_device(call.device);
-    args.slot_rows = slot_rows.data();
-  }
+  take_slot_rows(a, args, rows.size(0), a.top_k, call.device);
   if (a.token_count != nullptr) {
     const Tensor count("token_count", a.token_count, 1);
     count.require_shape({1});
@@ -215,6 +221,7 @@ Call<SwigluGradientArgs> convert(const moe_tune_swiglu_gradient_args* given) {
     args.d_topk_weights_type = by_slot.weight_type(args.dtype, first);
   }
   take_routing(a, args, call.device);
+  args.scaled_input = a.scaled_input != 0;
   args.d_activation = gradient.data();
   args.pre_activation = pre.data();
   args.d_pre_activation = d_pre.data();

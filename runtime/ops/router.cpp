@@ -1,11 +1,11 @@
 #include "moe_tune/router.hpp"
 
-#include <atomic>
-#include <mutex>
+#include <memory>
 
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/router_kernels.hpp"
 #include "runtime/ops/library_state.hpp"
+#include "runtime/ops/loaded_kernels.hpp"
 #include "runtime/ops/router_arguments.hpp"
 
 namespace moe_tune {
@@ -14,27 +14,15 @@ struct Router::State {
   Library::State& library;
   RouterProblem problem;
   DeviceState& device;
-  std::mutex loading;
-  std::unique_ptr<RouterKernels> owned;
-  std::atomic<const RouterKernels*> ready = nullptr;
+  LoadedKernels<RouterKernels> loaded;
 
   State(Library::State& shared, const RouterProblem& asked, int ordinal)
-      : library(shared), problem(asked), device(shared.device(ordinal)) {}
-
-  ~State() {
-    // Modules unload in their context.
-    const CurrentContext current(device.context());
-    owned.reset();
-  }
+      : library(shared), problem(asked), device(shared.device(ordinal)), loaded(device) {}
 
   const RouterKernels& kernels() {
-    if (const RouterKernels* loaded = ready.load(std::memory_order_acquire)) return *loaded;
-    const std::lock_guard lock(loading);
-    if (!owned) {
-      owned = std::make_unique<RouterKernels>(cubin_cache(), problem, arch_of(device.info()), device.info().sm_count);
-      ready.store(owned.get(), std::memory_order_release);
-    }
-    return *owned;
+    return loaded.get([this] {
+      return std::make_unique<const RouterKernels>(cubin_cache(), problem, arch_of(device.info()), device.info().sm_count);
+    });
   }
 };
 

@@ -50,8 +50,8 @@ class Checks : public ArgumentChecks {
   }
 
   template <class Args>
-  void indices(const Args& a, abi::GroupedGemmArgs& args, bool needed) const {
-    pointer("gather_indices", a.gather_indices, bytes_of(a.gather_indices_type), needed);
+  void indices(const Args& a, abi::GroupedGemmArgs& args, bool needed, std::string_view when = "") const {
+    pointer("gather_indices", a.gather_indices, bytes_of(a.gather_indices_type), needed, when);
     args.gather_indices = a.gather_indices;
     args.gather_indices_64 = a.gather_indices_type == IndexType::int64;
   }
@@ -78,9 +78,18 @@ abi::PermuteRowsArgs convert(const PermuteRowsArgs& a) {
   const bool any = a.M > 0;
   checks.pointer("x", a.x, tensor_alignment, any);
   checks.pointer("rows", a.rows, tensor_alignment, any);
-  checks.indices(a, args.gemm, any);
+  const bool spread = a.slot_rows != nullptr;
+  checks.pointer("slot_rows", a.slot_rows, sizeof(int), false);
+  if (spread && (a.gather_indices != nullptr || a.m_sizes != nullptr))
+    throw UsageError("permute_rows: slot_rows says where every row goes: leave out gather_indices and m_sizes");
+  if (spread && a.slots_per_row > abi::most_spread_slots) {
+    throw UsageError(
+        fmt::format("permute_rows: slots_per_row = {}, at most {} with slot_rows", a.slots_per_row, abi::most_spread_slots));
+  }
+  checks.indices(a, args.gemm, any && !spread, ", and so is slot_rows");
   checks.weights(a, args.gemm);
   args.E = checks.experts(a, args.gemm);
+  args.slot_rows = static_cast<const int*>(a.slot_rows);
   args.gemm.x = a.x;
   args.gemm.y = a.rows;
   args.gemm.x_row_bytes = checks.row_bytes("x", a.x_row_stride, a.columns, element);
@@ -169,6 +178,9 @@ abi::SwigluGradientArgs convert(const SwigluGradientArgs& a) {
   args.activation = a.activation;
   args.d_topk_weights = a.d_topk_weights;
   args.d_topk_weights_f32 = a.d_topk_weights_type == WeightType::float32;
+  args.scaled_input = a.scaled_input;
+  if (a.scaled_input && a.topk_weights != nullptr)
+    throw UsageError("swiglu_gradient: with scaled_input pre_activation has the weights in it: leave out topk_weights");
   args.gemm.x_row_bytes = checks.row_bytes("d_activation", a.d_activation_row_stride, a.columns, element);
   args.gemm.pre_activation_row_bytes = checks.row_bytes("pre_activation", a.pre_activation_row_stride, a.columns * 2, element);
   args.gemm.y_row_bytes = checks.row_bytes("d_pre_activation", a.d_pre_activation_row_stride, a.columns * 2, element);

@@ -50,13 +50,6 @@ class Backward {
 
   MoeBlockGradient run() {
     experts();
-    for (std::int64_t token = 0; token < in_.tokens; ++token) {
-      if (scales_input()) {
-        scores(token);
-      } else {
-        softmax(token);
-      }
-    }
     router();
     if (in_.shared_gate_up_proj != nullptr) shared_expert();
     return std::move(result_);
@@ -83,15 +76,15 @@ class Backward {
   void experts() {
     const ExpertWeights gate_up = expert_weights(in_.gate_up_proj, 2 * in_.shape.I, in_.shape.H);
     const ExpertWeights down = expert_weights(in_.down_proj, in_.shape.H, in_.shape.I);
-    std::vector<double> d_second_gemm(forward_.second_gemm.size());
+    result_.d_second_gemm.resize(forward_.second_gemm.size());
     for (std::size_t row = 0; row < rows(); ++row) {
-      add(row_of(d_second_gemm, row), row_of(d_out_, token_of(row)), scales_input() ? 1 : weight_of(row));
+      add(row_of(result_.d_second_gemm, row), row_of(d_out_, token_of(row)), scales_input() ? 1 : weight_of(row));
     }
-    result_.d_down_proj = weights_of_products(down, d_second_gemm, forward_.intermediate);
-    const auto d_first_gemm =
-        swiglu_gradient(forward_.first_gemm, multiply_transposed(down, d_second_gemm), static_cast<std::size_t>(in_.shape.I));
-    result_.d_gate_up_proj = weights_of_products(gate_up, d_first_gemm, forward_.routed_in);
-    std::vector<double> d_routed_in = multiply_transposed(gate_up, d_first_gemm);
+    result_.d_down_proj = weights_of_products(down, result_.d_second_gemm, forward_.intermediate);
+    result_.d_intermediate = multiply_transposed(down, result_.d_second_gemm);
+    result_.d_first_gemm = swiglu_gradient(forward_.first_gemm, result_.d_intermediate, static_cast<std::size_t>(in_.shape.I));
+    result_.d_gate_up_proj = weights_of_products(gate_up, result_.d_first_gemm, forward_.routed_in);
+    std::vector<double> d_routed_in = multiply_transposed(gate_up, result_.d_first_gemm);
     for (std::size_t row = 0; row < rows(); ++row) {
       const auto d_row = row_of(d_routed_in, row);
       add(row_of(result_.d_hidden_states, token_of(row)), d_row, scales_input() ? weight_of(row) : 1);
@@ -102,37 +95,14 @@ class Backward {
     }
   }
 
-  /// Through the sigmoid of each chosen logit.
-  void scores(std::int64_t token) {
-    for_each_choice(token, [&](std::size_t slot, double& d_logit) {
-      const double score = forward_.topk_weights[slot];
-      d_logit += result_.d_topk_weights[slot] * score * (1 - score);
-    });
-  }
-
-  /// Through the division by the sum of the chosen, if there is one, and the softmax over all experts.
-  void softmax(std::int64_t token) {
-    const auto at = static_cast<std::size_t>(token) * E();
-    const std::vector<double> p = router_scores(in_.shape.router, std::span(forward_.router_logits).subspan(at, E()));
-    const bool normalised = in_.shape.router == RouterKind::softmax_norm_topk;
-    double sum = 0;
-    double mean = 0;
-    for_each_choice(token, [&](std::size_t slot, double&) {
-      sum += p[expert_of(slot)];
-      mean += result_.d_topk_weights[slot] * forward_.topk_weights[slot];
-    });
-    std::vector<double> d_p(E());
-    for_each_choice(token, [&](std::size_t slot, double&) {
-      const double d_weight = result_.d_topk_weights[slot];
-      d_p[expert_of(slot)] = normalised ? (d_weight - mean) / sum : d_weight;
-    });
-    const double d_scale = dot(p, d_p);
-    for (std::size_t expert = 0; expert < E(); ++expert) {
-      result_.d_router_logits[at + expert] += p[expert] * (d_p[expert] - d_scale);
-    }
-  }
-
+  /// Through the weights of the chosen to the logits, and from there through the router's product.
   void router() {
+    for (std::size_t token = 0; token < static_cast<std::size_t>(in_.tokens); ++token) {
+      add(std::span(result_.d_router_logits).subspan(token * E(), E()),
+          gradient_of_logits(in_.shape.router, std::span(forward_.router_logits).subspan(token * E(), E()),
+                             std::span(forward_.selected_experts).subspan(token * top_k(), top_k()),
+                             std::span(result_.d_topk_weights).subspan(token * top_k(), top_k())));
+    }
     const ExpertWeights gate = weights_of_all(in_.gate, in_.shape.E, in_.shape.H);
     result_.d_gate = weights_of_products(gate, result_.d_router_logits, x_);
     add(result_.d_hidden_states, multiply_transposed(gate, result_.d_router_logits));
@@ -153,7 +123,6 @@ class Backward {
   std::size_t slot_of(std::size_t row) const { return static_cast<std::size_t>(forward_.gather_indices[row]); }
   std::size_t token_of(std::size_t row) const { return slot_of(row) / top_k(); }
   double weight_of(std::size_t row) const { return forward_.topk_weights[slot_of(row)]; }
-  std::size_t expert_of(std::size_t slot) const { return static_cast<std::size_t>(forward_.selected_experts[slot]); }
 
   std::span<double> row_of(std::vector<double>& values, std::size_t row) const {
     return std::span(values).subspan(row * H(), H());
@@ -163,15 +132,6 @@ class Backward {
   }
   static double dot(std::span<const double> a, std::span<const double> b) {
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
-  }
-
-  /// work(slot, the gradient of its logit) for the slots of a token whose expert exists.
-  template <class Work>
-  void for_each_choice(std::int64_t token, const Work& work) {
-    const auto first = static_cast<std::size_t>(token) * top_k();
-    for (std::size_t slot = first; slot < first + top_k(); ++slot) {
-      if (expert_of(slot) < E()) work(slot, result_.d_router_logits[static_cast<std::size_t>(token) * E() + expert_of(slot)]);
-    }
   }
 
   MoeBlockInputs in_;

@@ -8,7 +8,8 @@
 namespace moe_tune {
 
 /// Gradients of the sum over d_out * out + d_router_logits * router_logits; nothing is rounded. A local expert without rows has a
-/// zero gradient. M, L and S as for the forward.
+/// zero gradient. M, R, L and S as for the forward. With a range of experts they are a process's share: the shares of processes
+/// that have all experts between them, one of them the shared expert and d_router_logits, add up to the whole.
 struct MoeBlockGradient {
   std::vector<double> d_hidden_states;        ///< (tokens, H)
   std::vector<double> d_gate;                 ///< (E, H)
@@ -18,6 +19,9 @@ struct MoeBlockGradient {
   std::vector<double> d_shared_down_proj;     ///< (H, S)
   std::vector<double> d_topk_weights;         ///< (M) by slot; 0 where a slot has no row
   std::vector<double> d_router_logits;        ///< (tokens, E) through the weights of the chosen experts, plus what came in
+  std::vector<double> d_second_gemm;          ///< (R, H)
+  std::vector<double> d_intermediate;         ///< (R, I)
+  std::vector<double> d_first_gemm;           ///< (R, 2I)
 };
 
 /// `inputs` as of the forward; rounding is ignored, and score_order makes no difference. The selection carries no gradient.

@@ -1,4 +1,5 @@
-// What a router makes of a token's logits: scores, a selection, the weights of the chosen. In float64, unrounded.
+// What a router makes of a token's logits: scores, a selection, the weights of the chosen and their gradient. In float64,
+// unrounded.
 #pragma once
 
 #include <cstdint>
@@ -18,5 +19,10 @@ std::vector<std::int32_t> select_experts(RouterKind kind, std::span<const double
 
 /// The weights of the chosen experts; 0 for an id that is no expert's.
 std::vector<double> weights_of_selection(RouterKind kind, std::span<const double> logits, std::span<const std::int32_t> chosen);
+
+/// Of every logit, from the gradients of the weights of the chosen experts. The selection itself carries none, nor does an id
+/// that is no expert's.
+std::vector<double> gradient_of_logits(RouterKind kind, std::span<const double> logits, std::span<const std::int32_t> chosen,
+                                       std::span<const double> d_weights);
 
 }  // namespace moe_tune

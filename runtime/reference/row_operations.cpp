@@ -39,23 +39,38 @@ double weight_at(DType dtype, const abi::GroupedGemmArgs& args, std::int64_t slo
   return to_float(static_cast<const std::uint16_t*>(args.topk_weights)[slot], dtype);
 }
 
+/// The row of a slot that exists.
+void permute_row(DType dtype, const abi::PermuteRowsArgs& args, int slot, std::uint16_t* target) {
+  const char* source = static_cast<const char*>(args.gemm.x) + std::int64_t{slot / args.slots_per_row} * args.gemm.x_row_bytes;
+  std::copy_n(reinterpret_cast<const std::uint16_t*>(source), args.columns, target);
+  if (args.gemm.topk_weights == nullptr) return;
+  // One product of two floats: exact in double, rounded to float as the kernel's is.
+  const double weight = weight_at(dtype, args.gemm, slot);
+  std::transform(target, target + args.columns, target,
+                 [&](std::uint16_t bits) { return from_float(static_cast<float>(weight * to_float(bits, dtype)), dtype); });
+}
+
 }  // namespace
 
 unsigned reference_permute_rows(DType dtype, const abi::PermuteRowsArgs& args, std::span<std::uint16_t> rows) {
   unsigned status = 0;
+  if (args.slot_rows != nullptr) {
+    for (int slot = 0; slot < args.gemm.M; ++slot) {
+      const int row = args.slot_rows[slot];
+      if (row >= args.gemm.M) status |= abi::status_bad_gather_index;
+      if (row >= 0 && row < args.gemm.M) permute_row(dtype, args, slot, rows.data() + std::int64_t{row} * args.columns);
+    }
+    return status;
+  }
   const int count = count_rows(args.gemm, args.E, status);
   for (int row = 0; row < count; ++row) {
     std::uint16_t* target = rows.data() + std::int64_t{row} * args.columns;
     const int slot = slot_at(args.gemm, row, status);
-    std::fill_n(target, args.columns, std::uint16_t{0});
-    if (slot < 0) continue;
-    const char* source = static_cast<const char*>(args.gemm.x) + std::int64_t{slot / args.slots_per_row} * args.gemm.x_row_bytes;
-    std::copy_n(reinterpret_cast<const std::uint16_t*>(source), args.columns, target);
-    if (args.gemm.topk_weights == nullptr) continue;
-    // One product of two floats: exact in double, rounded to float as the kernel's is.
-    const double weight = weight_at(dtype, args.gemm, slot);
-    std::transform(target, target + args.columns, target,
-                   [&](std::uint16_t bits) { return from_float(static_cast<float>(weight * to_float(bits, dtype)), dtype); });
+    if (slot < 0) {
+      std::fill_n(target, args.columns, std::uint16_t{0});
+    } else {
+      permute_row(dtype, args, slot, target);
+    }
   }
   return status;
 }
@@ -148,12 +163,13 @@ SwigluGradientReference reference_swiglu_gradient(DType dtype, const abi::Swiglu
       const double up = pre[columns + i];
       const double sigmoid = 1 / (1 + std::exp(-gate));
       const double activation = gate * sigmoid * up;
-      result.d_pre_activation[r * columns * 2 + i] =
-          static_cast<float>(weight * g[i] * up * sigmoid * (1 + gate * (1 - sigmoid)));
-      result.d_pre_activation[r * columns * 2 + columns + i] = static_cast<float>(weight * g[i] * gate * sigmoid);
+      const double d_gate = weight * g[i] * up * sigmoid * (1 + gate * (1 - sigmoid));
+      const double d_up = weight * g[i] * gate * sigmoid;
+      result.d_pre_activation[r * columns * 2 + i] = static_cast<float>(d_gate);
+      result.d_pre_activation[r * columns * 2 + columns + i] = static_cast<float>(d_up);
       result.activation[r * columns + i] = static_cast<float>(weight * activation);
-      result.d_topk_weights[s] += g[i] * activation;
-      result.summed_size[s] += std::abs(g[i] * activation);
+      result.d_topk_weights[s] += args.scaled_input ? d_gate * gate + d_up * up : g[i] * activation;
+      result.summed_size[s] += args.scaled_input ? std::abs(d_gate * gate) + std::abs(d_up * up) : std::abs(g[i] * activation);
     }
   }
   return result;

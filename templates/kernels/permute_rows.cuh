@@ -12,6 +12,7 @@
 
 #include "kernels/row_values.cuh"
 #include "ptx/global.cuh"
+#include "ptx/sync.cuh"
 #include "schedule/slots.cuh"
 
 namespace moe_tune {
@@ -50,6 +51,7 @@ class RowPiece {
 /// What becomes of a row on its way: nothing.
 struct AsItIs {
   MOE_DEVICE AsItIs(const abi::GroupedGemmArgs&, int) {}
+  MOE_DEVICE AsItIs of_lane(u32) const { return *this; }
   MOE_DEVICE Words4 apply(const Words4& words) const { return words; }
 };
 
@@ -58,8 +60,12 @@ template <DType Type>
 struct TimesWeight {
   float weight;
 
+  MOE_DEVICE explicit TimesWeight(float value) : weight(value) {}
   MOE_DEVICE TimesWeight(const abi::GroupedGemmArgs& args, int slot)
-      : weight(slot < 0 ? 0.0f : load_topk_weight<Type>(args, slot)) {}
+      : TimesWeight(slot < 0 ? 0.0f : load_topk_weight<Type>(args, slot)) {}
+
+  /// What becomes of the row of another lane's slot. All 32 lanes take part.
+  MOE_DEVICE TimesWeight of_lane(u32 lane) const { return TimesWeight(ptx::shuffle_xor(weight, ptx::lane_index() ^ lane)); }
 
   MOE_DEVICE Words4 apply(const Words4& words) const {
     Values8 values = unpack_values<Type>(words);

@@ -6,6 +6,7 @@
 #include "kernels/act_and_mul.cuh"
 #include "kernels/combine_rows.cuh"
 #include "kernels/permute_rows.cuh"
+#include "kernels/spread_rows.cuh"
 #include "kernels/swiglu_gradient.cuh"
 #include "schedule/row_count.cuh"
 
@@ -15,6 +16,9 @@ moe_tune_permute_rows(const MOE_GRID_CONSTANT moe_tune::abi::PermuteRowsArgs arg
                                                                args.columns / 8, args.slots_per_row,
                                                                moe_tune::count_rows(args.gemm, args.E));
 }
+
+MOE_KERNEL(moe_tune::abi::row_operation_threads, moe_tune::abi::spread_blocks_per_sm)
+moe_tune_spread_rows(const MOE_GRID_CONSTANT moe_tune::abi::PermuteRowsArgs args) { moe_tune::SpreadRows<>::run(args); }
 
 MOE_KERNEL(moe_tune::abi::row_operation_threads, moe_tune::abi::permute_blocks_per_sm)
 moe_tune_unpermute_rows(const MOE_GRID_CONSTANT moe_tune::abi::UnpermuteRowsArgs args) {
@@ -30,6 +34,10 @@ moe_tune_unpermute_rows(const MOE_GRID_CONSTANT moe_tune::abi::UnpermuteRowsArgs
     moe_tune::permute_rows<moe_tune::abi::row_operation_threads, moe_tune::TimesWeight<moe_tune::DType::type>>(  \
         args.gemm, static_cast<char*>(args.gemm.y), args.gemm.y_row_bytes, args.columns / 8, args.slots_per_row, \
         moe_tune::count_rows(args.gemm, args.E));                                                                \
+  }                                                                                                              \
+  MOE_KERNEL(moe_tune::abi::row_operation_threads, moe_tune::abi::spread_blocks_per_sm)                          \
+  moe_tune_spread_scaled_rows_##type(const MOE_GRID_CONSTANT moe_tune::abi::PermuteRowsArgs args) {              \
+    moe_tune::SpreadRows<moe_tune::TimesWeight<moe_tune::DType::type>>::run(args);                               \
   }                                                                                                              \
   MOE_KERNEL(moe_tune::abi::row_operation_threads, moe_tune::abi::activate_blocks_per_sm)                        \
   moe_tune_act_and_mul_##type(const MOE_GRID_CONSTANT moe_tune::abi::ActAndMulArgs args) {                       \

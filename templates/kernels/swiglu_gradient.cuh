@@ -85,7 +85,7 @@ struct SwigluGradient {
             load_chunk(gate + static_cast<i64>(args.columns) * 2)};
   }
 
-  /// Returns the sum of gradient * activation.
+  /// Returns the columns' part of the sum that d_topk_weights is.
   static MOE_DEVICE float store(const abi::SwigluGradientArgs& args, int row, int chunk, const Inputs& inputs, float weight) {
     const Values8 gradient = unpack_values<Type>(inputs.gradient);
     const Values8 gate = unpack_values<Type>(inputs.gate);
@@ -100,7 +100,11 @@ struct SwigluGradient {
       d_gate.v[j] = element.d_gate;
       d_up.v[j] = element.d_up;
       activation.v[j] = weight * element.activation;
-      sum = ptx::fused_multiply_add(gradient.v[j], element.activation, sum);
+      if (args.scaled_input) {
+        sum = ptx::fused_multiply_add(element.d_gate, gate.v[j], ptx::fused_multiply_add(element.d_up, up.v[j], sum));
+      } else {
+        sum = ptx::fused_multiply_add(gradient.v[j], element.activation, sum);
+      }
     }
     char* const d_pre = chunk_of(args.gemm.y, row, args.gemm.y_row_bytes, chunk);
     ptx::store(static_cast<void*>(d_pre), pack_values<Type>(d_gate));

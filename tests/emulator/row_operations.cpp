@@ -4,8 +4,7 @@
 #include <cmath>
 
 #include "generator/templates.hpp"
-#include "runtime/emulator/launch.hpp"
-#include "tests/support/emulated_device.hpp"
+#include "tests/support/emulated_row_device.hpp"
 #include "tests/support/row_operation_matrix.hpp"
 
 using namespace moe_tune;
@@ -13,38 +12,16 @@ using namespace moe_tune::test;
 
 namespace {
 
-class EmulatedRowDevice : public EmulatedDevice, public RowDevice {
- public:
-  explicit EmulatedRowDevice(std::uint64_t seed) : seed_(seed) {}
-
-  void launch(DType dtype, const abi::PermuteRowsArgs& args) override {
-    run(args.gemm.topk_weights == nullptr ? "moe_tune_permute_rows" : typed("moe_tune_permute_scaled_rows_", dtype), args);
-  }
-  void launch(DType, const abi::UnpermuteRowsArgs& args) override { run("moe_tune_unpermute_rows", args); }
-  void launch(DType dtype, const abi::ActAndMulArgs& args) override { run(typed("moe_tune_act_and_mul_", dtype), args); }
-  void launch(DType dtype, const abi::CombineRowsArgs& args) override { run(typed("moe_tune_combine_rows_", dtype), args); }
-  void launch(DType dtype, const abi::SwigluGradientArgs& args) override { run(typed("moe_tune_swiglu_gradient_", dtype), args); }
-
- private:
-  static std::string typed(const char* name, DType dtype) { return name + std::string(to_string(dtype)); }
-
-  /// Few blocks: each walks over several rows.
-  template <class Args>
-  void run(const std::string& name, const Args& args) {
-    static const emulator::Kernel kernel(inline_template("kernels/row_operations.cuh"));
-    if (args.gemm.M == 0) return;
-    const emulator::Launch launch{.blocks = 2, .threads = abi::row_operation_threads, .seed = seed_};
-    emulator::run(memory(), launch, kernel, name.c_str(), args);
-  }
-
-  std::uint64_t seed_;
-};
+const emulator::Kernel& kernel() {
+  static const emulator::Kernel built(inline_template("kernels/row_operations.cuh"));
+  return built;
+}
 
 /// Checks cases, each on a device of its own and under another schedule.
 template <class Case>
 auto check() {
   return [seed = std::uint64_t{0}](const CaseSpec& spec, const auto&... options) mutable {
-    EmulatedRowDevice device(seed++);
+    EmulatedRowDevice device(kernel(), seed++);
     CHECK(Case(device, spec, options...).run() == "");
   };
 }
@@ -52,6 +29,7 @@ auto check() {
 }  // namespace
 
 TEST_CASE("emulator: permute_rows") { for_each_permutation(check<PermuteRowsCase>()); }
+TEST_CASE("emulator: permute_rows by slot_rows") { for_each_spread(check<PermuteRowsCase>()); }
 TEST_CASE("emulator: unpermute_rows") { for_each_way_back(check<UnpermuteRowsCase>()); }
 TEST_CASE("emulator: act_and_mul") { for_each_activation(check<ActAndMulCase>()); }
 TEST_CASE("emulator: combine_rows") { for_each_combination(check<CombineRowsCase>()); }
@@ -59,7 +37,7 @@ TEST_CASE("emulator: swiglu_gradient") { for_each_gradient(check<SwigluGradientC
 
 TEST_CASE("emulator: combine_rows keeps a NaN in its element") {
   const CaseSpec spec = routed_case(row_problem(264, DType::bf16, 3), 7, {});
-  EmulatedRowDevice device(1);
+  EmulatedRowDevice device(kernel(), 1);
   CombineRowsCase rows(device, spec, CombineOptions{});
   rows.spoil(3 * 4 + 2, 259);
   CHECK_THAT(rows.run(), Catch::Contains("out: row 4 has an error of inf"));
@@ -70,17 +48,20 @@ TEST_CASE("emulator: combine_rows keeps a NaN in its element") {
 
 TEST_CASE("emulator: swiglu_gradient of gates whose exponential overflows or vanishes") {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
-    EmulatedRowDevice device(3);
-    SwigluGradientCase rows(device, routed_case(row_problem(72, dtype), 9, {}), {});
-    set_extreme_gates(rows);
-    for (const float value : rows.reference().d_pre_activation) REQUIRE(std::isfinite(value));
-    CHECK(rows.run() == "");
+    for (const bool scaled_input : {false, true}) {
+      EmulatedRowDevice device(kernel(), 3);
+      SwigluGradientCase rows(device, routed_case(row_problem(72, dtype), 9, {}),
+                              {.weighted = !scaled_input, .scaled_input = scaled_input});
+      set_extreme_gates(rows);
+      for (const float value : rows.reference().d_pre_activation) REQUIRE(std::isfinite(value));
+      CHECK(rows.run() == "");
+    }
   }
 }
 
 TEST_CASE("emulator: act_and_mul of gates whose exponential overflows or vanishes") {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
-    EmulatedRowDevice device(5);
+    EmulatedRowDevice device(kernel(), 5);
     ActAndMulCase rows(device, routed_case(row_problem(72, dtype), 9, {}));
     set_extreme_gates(rows);
     CHECK(rows.run() == "");
@@ -88,7 +69,7 @@ TEST_CASE("emulator: act_and_mul of gates whose exponential overflows or vanishe
 }
 
 TEST_CASE("emulator: swiglu_gradient keeps a NaN in its row") {
-  EmulatedRowDevice device(2);
+  EmulatedRowDevice device(kernel(), 2);
   SwigluGradientCase rows(device, routed_case(row_problem(264, DType::bf16), 9, {}),
                           {.activation = false, .d_topk_weights = false});
   CHECK(rows.run() == "");
@@ -100,7 +81,7 @@ TEST_CASE("emulator: reruns of the row operations give the same bits under every
   const CaseSpec spec = routed_case(row_problem(776, DType::bf16), 21, {});
   std::vector<std::vector<std::vector<std::byte>>> results;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
-    EmulatedRowDevice device(seed);
+    EmulatedRowDevice device(kernel(), seed);
     SwigluGradientCase rows(device, spec, {});
     CHECK(rows.run() == "");
     results.push_back(rows.memory());

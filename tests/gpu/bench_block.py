@@ -390,19 +390,24 @@ def print_row(row):
     print(f"{line}  difference {row['max_difference']:.4f}", flush=True)
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser, models):
+    """Those of bench_block_backward.py too."""
     parser.add_argument("--library", default="build/release/lib/libmoe_tune.so", help="libmoe_tune.so (default: %(default)s)")
     parser.add_argument("--db", help="tuning database for the tuned rows; default: MOE_TUNE_DB or the user's")
-    parser.add_argument("--model", default="qwen3-30b-a3b", choices=list(TOKENS), help="default: %(default)s")
+    parser.add_argument("--model", default="qwen3-30b-a3b", choices=list(models), help="default: %(default)s")
     parser.add_argument("--tokens", help="comma-separated; default: what the model's targets are set at")
-    parser.add_argument("--eager", action="store_true", help="also transformers' eager experts at many tokens")
     parser.add_argument("--rounds", type=int, default=100, help="samples of each at most (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="for a call's rounds, 15 at least (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="rounds before them (default: %(default)s)")
-    parser.add_argument("--part-rounds", type=int, default=30, help="samples of the parts of a forward (default: %(default)s)")
+    parser.add_argument("--part-rounds", type=int, default=30, help="samples of the parts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="write the rows, after each number of tokens")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, TOKENS)
+    parser.add_argument("--eager", action="store_true", help="also transformers' eager experts at many tokens")
     return parser.parse_args()
 
 

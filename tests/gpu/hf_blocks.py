@@ -151,10 +151,11 @@ class Routed:
     topk_weights: torch.Tensor  # (T, top_k)
 
 
-def run_hf_routed(block, hidden_states, top_k):
+def run_hf_routed(block, hidden_states, top_k, run=run_hf):
+    """`run` is how the block is run: run_hf or run_hf_llama4_experts."""
     results = []
     with router_of(block).register_forward_hook(lambda module, inputs, result: results.append(result)):
-        out = run_hf(block, hidden_states)
+        out = run(block, hidden_states)
     if len(results[0]) == 3:
         logits, weights, selected = results[0]
     else:
@@ -165,18 +166,20 @@ def run_hf_routed(block, hidden_states, top_k):
     return Routed(out, logits, selected.to(torch.int32).contiguous(), weights)
 
 
-class TorchLlama4:
+class TorchLlama4(torch.nn.Module):
     """Llama4's block as unsloth's torch-native reference has it (weights [E, N, K], rows in expert order), on torch._grouped_mm."""
 
     def __init__(self, weights, shared_expert):
-        self._weights = weights
-        self._shared_expert = shared_expert  # transformers' module, or None
-        self._gate_up = weights.gate_up_proj.transpose(1, 2)
-        self._down = weights.down_proj.transpose(1, 2)
+        super().__init__()
+        self._model = weights.model
+        self.shared_expert = shared_expert  # transformers' module, or None
+        set_weight(self, "gate", weights.gate)
+        set_weight(self, "gate_up_proj", weights.gate_up_proj)
+        set_weight(self, "down_proj", weights.down_proj)
 
-    def __call__(self, x):
-        top_k, experts = self._weights.model.top_k, self._weights.model.experts
-        logits = F.linear(x, self._weights.gate)
+    def forward(self, x):
+        top_k, experts = self._model.top_k, self._model.experts
+        logits = F.linear(x, self.gate)
         values, selected = torch.topk(logits, top_k, dim=1)
         scores = torch.sigmoid(values.float()).to(x.dtype).flatten()
         slots = selected.flatten()
@@ -185,9 +188,9 @@ class TorchLlama4:
         counts = torch.histc(slots.int(), bins=experts, min=0, max=experts - 1)
         offsets = torch.cumsum(counts, dim=0, dtype=torch.int32)
         rows = x[order // top_k] * scores[order, None]
-        gate, up = torch._grouped_mm(rows, self._gate_up, offs=offsets).chunk(2, dim=1)
-        rows = torch._grouped_mm(F.silu(gate) * up, self._down, offs=offsets)
+        gate, up = torch._grouped_mm(rows, self.gate_up_proj.transpose(1, 2), offs=offsets).chunk(2, dim=1)
+        rows = torch._grouped_mm(F.silu(gate) * up, self.down_proj.transpose(1, 2), offs=offsets)
         unpermuted = torch.empty_like(rows)
         unpermuted[order] = rows
         out = unpermuted.view(-1, top_k, x.shape[1]).sum(dim=1) if top_k > 1 else unpermuted
-        return out if self._shared_expert is None else self._shared_expert(x).add_(out)
+        return out if self.shared_expert is None else self.shared_expert(x).add_(out)

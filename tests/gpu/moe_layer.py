@@ -20,6 +20,7 @@ MODELS = {
     "qwen3-235b-a22b": Model(128, 8, 4096, 1536),
     "llama4-scout": Model(16, 1, 5120, 8192),
     "odd": Model(60, 4, 1408, 1000),
+    "llama4-small": Model(8, 2, 640, 384),
 }
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -14,6 +14,10 @@ Step = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
 MODELS = {"qwen3": 0, "llama4": 1}
 SWITCH = {None: 0, True: 1, False: 2}
 STEPS = ("router", "permute", "gate_up", "down", "shared_expert", "combine")  # and "end"
+BACKWARD_STEPS = (  # and "end"
+    *("permute_d_out", "dX_down", "swiglu", "dW_down", "permute_x", "dW_gate_up", "dX_gate_up"),
+    *("router", "shared_expert", "combine"),
+)
 
 
 class BlockOptions(ctypes.Structure):
@@ -32,6 +36,8 @@ class BlockOptions(ctypes.Structure):
         ("first_expert", ctypes.c_int32),
         ("expert_count", ctypes.c_int32),
         *((name, Config) for name in _configs),
+        ("float32_dW", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
     ]
 
     @classmethod
@@ -74,6 +80,27 @@ class BlockForwardArgs(ctypes.Structure):
         ("selected_experts", Tensor),
         ("topk_weights", Tensor),
         ("token_count", Tensor),
+        ("workspace", Tensor),
+        ("on_step", Step),
+        ("user", ctypes.c_void_p),
+        ("saved", Tensor),
+    ]
+
+
+class BlockBackwardArgs(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("accumulate", ctypes.c_int32),
+        ("hidden_states", Tensor),
+        ("d_out", Tensor),
+        ("d_router_logits", Tensor),
+        ("d_hidden_states", Tensor),
+        ("d_gate", Tensor),
+        ("d_gate_up_proj", Tensor),
+        ("d_down_proj", Tensor),
+        ("d_shared_gate_up_proj", Tensor),
+        ("d_shared_down_proj", Tensor),
+        ("saved", Tensor),
         ("workspace", Tensor),
         ("on_step", Step),
         ("user", ctypes.c_void_p),
@@ -135,9 +162,25 @@ class Block:
             self._handle, counts, len(tokens)
         )
 
+    def prepare_training(self, tokens, accumulate=False):
+        """As prepare(), for a forward that keeps what the backward reads, and for that."""
+        counts = (ctypes.c_int64 * len(tokens))(*tokens)
+        types = (Handle, ctypes.POINTER(ctypes.c_int64), ctypes.c_size_t, ctypes.c_int32)
+        self._library.checked("block_prepare_training", *types)(self._handle, counts, len(tokens), accumulate)
+
     def workspace_bytes(self, tokens):
+        return self._bytes("block_workspace_bytes", tokens)
+
+    def saved_bytes(self, tokens):
+        """Of what a forward keeps for its backward."""
+        return self._bytes("block_saved_bytes", tokens)
+
+    def training_workspace_bytes(self, tokens):
+        return self._bytes("block_training_workspace_bytes", tokens)
+
+    def _bytes(self, name, tokens):
         size = ctypes.c_size_t()
-        call = self._library.checked("block_workspace_bytes", Handle, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t))
+        call = self._library.checked(name, Handle, ctypes.c_int64, ctypes.POINTER(ctypes.c_size_t))
         call(self._handle, tokens, ctypes.byref(size))
         return size.value
 
@@ -151,21 +194,25 @@ class Block:
     def call(self, hidden_states, out, **arguments):
         return BlockCall(self, hidden_states=hidden_states, out=out, **arguments)
 
+    def backward_call(self, hidden_states, d_out, saved, **arguments):
+        return BlockBackwardCall(self, hidden_states=hidden_states, d_out=d_out, saved=saved, **arguments)
 
-class BlockCall:
-    """One forward with its arguments made beforehand, so that run() is the C call alone."""
 
-    def __init__(self, block, inject_selection=False, on_step=None, **tensors):
-        """`tensors` by their names in BlockForwardArgs, those left out are NULL; `on_step` is called with a step's name."""
+class PreparedCall:
+    """A call of a block with its arguments made beforehand, so that run() is the C call alone."""
+
+    def __init__(self, block, function, args_type, tensors, on_step, **numbers):
+        """`tensors` by their names in `args_type`, those left out are NULL; `on_step` is called with a step's name."""
         self._block = block
+        self._function = function
         # The DLTensors, and what they borrow, must outlive the call.
         self._tensors = tensors
         self._borrowed = {name: dl_tensor(tensor) for name, tensor in tensors.items() if tensor is not None}
         self._on_step = Step(lambda name, _: on_step(name.decode())) if on_step else Step()
-        self._args = BlockForwardArgs(
-            struct_size=ctypes.sizeof(BlockForwardArgs),
-            inject_selection=inject_selection,
+        self._args = args_type(
+            struct_size=ctypes.sizeof(args_type),
             on_step=self._on_step,
+            **numbers,
             **{name: ctypes.pointer(tensor) for name, tensor in self._borrowed.items()},
         )
         self._reference = ctypes.byref(self._args)
@@ -175,4 +222,20 @@ class BlockCall:
 
     def run_on(self, stream):
         """On the stream of this handle."""
-        self._block._forward(self._block._handle, self._reference, stream)
+        self._function(self._block._handle, self._reference, stream)
+
+
+class BlockCall(PreparedCall):
+    """A forward."""
+
+    def __init__(self, block, inject_selection=False, on_step=None, **tensors):
+        super().__init__(block, block._forward, BlockForwardArgs, tensors, on_step, inject_selection=inject_selection)
+
+
+class BlockBackwardCall(PreparedCall):
+    """The backward of a forward that kept `saved`, which it overwrites."""
+
+    def __init__(self, block, accumulate=False, on_step=None, **tensors):
+        types = (Handle, ctypes.POINTER(BlockBackwardArgs), ctypes.c_void_p)
+        function = block._library.checked("block_backward", *types)
+        super().__init__(block, function, BlockBackwardArgs, tensors, on_step, accumulate=accumulate)

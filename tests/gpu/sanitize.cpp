@@ -11,6 +11,7 @@
 #include "tests/gpu/support/block_on_gpu.hpp"
 #include "tests/gpu/support/gemm_case.hpp"
 #include "tests/gpu/support/router_device.hpp"
+#include "tests/gpu/support/router_gradient_device.hpp"
 #include "tests/gpu/support/row_device.hpp"
 #include "tests/gpu/support/weights_case.hpp"
 #include "tests/support/row_operation_matrix.hpp"
@@ -112,9 +113,11 @@ int failing_row_operations(int& tried) {
       count(ActAndMulCase(device, spec));
       for (const bool in_place : {false, true}) count(SwigluGradientCase(device, spec, SwigluOptions{.in_place = in_place}));
     }
-    // Its slots are those of a sound call.
+    // Their slots are those of a sound call.
     for (const CaseSpec& spec : ragged_cases(row_problem(2312, dtype, 3), 16)) {
       GpuRowDevice device;
+      for (const bool scaled : {false, true}) count(PermuteRowsCase(device, spec, {.scaled = scaled, .slot_rows = SlotRows::some}));
+      count(SwigluGradientCase(device, spec, SwigluOptions{.weighted = false, .scaled_input = true}));
       count(CombineRowsCase(device, spec, {.addend = true, .slot_rows = SlotRows::some, .expert_order = true}));
     }
   }
@@ -140,7 +143,29 @@ int failing_blocks(int& tried) {
   return failed;
 }
 
-/// Routers by themselves: few tokens and many.
+/// Their trainings, with all that a backward can make.
+int failing_trainings(int& tried) {
+  int failed = 0;
+  for (const std::string name : {"qwen3_bf16_top8", "llama4_f16"}) {
+    const GoldenCase golden(name);
+    for (const bool float32 : {true, false}) {
+      TrainingCall call;
+      call.forward.options.float32_dW = float32;
+      call.forward.token_count = float32 ? static_cast<int>(golden.tokens()) - 5 : -1;
+      call.d_router_logits = float32;
+      call.steps = 2;
+      BlockOnGpu block(golden, call.forward.options);
+      const GradientBytes gradients = block.train(call);
+      const std::string complaint = judge_gradients(golden, call, block.outputs().selected_experts, gradients);
+      if (!complaint.empty()) fmt::print("wrong: {} {}: {}\n", name, call.describe(), complaint);
+      failed += !complaint.empty();
+      ++tried;
+    }
+  }
+  return failed;
+}
+
+/// Routers by themselves, and their gradients: few tokens and many.
 int failing_routers(int& tried) {
   int failed = 0;
   for (const int tokens : {17, 300}) {
@@ -150,6 +175,12 @@ int failing_routers(int& tried) {
         RouterCase(device, {.problem = problem, .tokens = tokens, .sm_count = Gpu::get().sm_count()}).run();
     if (!complaint.empty()) fmt::print("wrong: {}\n", complaint);
     failed += !complaint.empty();
+    ++tried;
+    GpuRouterGradientDevice gradient_device;
+    const std::string of_gradient =
+        RouterGradientCase(gradient_device, {.problem = problem, .tokens = tokens, .d_router_logits = true, .accumulate = true}).run();
+    if (!of_gradient.empty()) fmt::print("wrong: {}\n", of_gradient);
+    failed += !of_gradient.empty();
     ++tried;
   }
   return failed;
@@ -176,6 +207,7 @@ int run() {
   failed += failing_row_operations(tried);
   failed += failing_routers(tried);
   failed += failing_blocks(tried);
+  failed += failing_trainings(tried);
   const DeviceBuffer buffer(1 << 20);
   Gpu::get().utilities().fill_random(buffer.address(), 1 << 19, DType::bf16, 1.0f, 1, nullptr);
   Gpu::get().utilities().stream_read(buffer.address(), 1 << 20, nullptr);

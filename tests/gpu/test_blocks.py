@@ -7,8 +7,13 @@ compared with transformers' too. The router is tested apart, then launching: gra
 ranges, reruns. Outputs are poisoned before they are written, rows behind them watched, and NaN fails. Needs a GPU, torch 2.9 or newer
 and transformers.
 
+Cases that end in "backward" are of training steps: rows of every gradient against float64 (gradient_reference.py), of which 99% may err
+by 1.5 times what 99% of transformers' stay below, under every option of a block; sums, token counts, expert ranges; then reruns, graphs,
+workspaces and a training.
+
     python3 tests/gpu/test_blocks.py --library build/release/lib/libmoe_tune.so
     python3 tests/gpu/test_blocks.py --cases qwen3-30b-a3b --soak 10000
+    python3 tests/gpu/test_blocks.py --cases backward
 
 Exit code 0 when all passed, 1 when not, 77 without a GPU.
 """
@@ -21,10 +26,13 @@ import traceback
 
 import torch
 
+import backward_checks as backward
+import backward_launch_checks as trained
 import block_launch_checks as launched
 from block_case import Case
 from block_checks import check_against_hf, check_from_hf, check_router
 from moe_tune_ctypes import Library
+from training_case import TrainingCase
 
 ALL_VARIANTS = [{"permute_x": x, "permute_y": y} for x in (True, False) for y in (True, False)]
 
@@ -85,6 +93,68 @@ CASES = {
 }
 
 
+# By name: dtype, tokens of the comparison with float64, transformers' experts, and whether at them every option is tried.
+BACKWARD_CASES = {
+    "odd backward": ("bf16", 257, "grouped_mm", True),
+    "odd fp16 backward": ("fp16", 257, "eager", False),
+    "llama4-small backward": ("bf16", 257, "eager", True),
+    "qwen3-30b-a3b backward": ("bf16", 4096, "grouped_mm", False),
+    "llama4-scout backward": ("bf16", 2048, "eager", False),
+}
+FEW_TOKENS = 7  # so that there are experts without any
+SOAK, SOAK_OF_TRAINING = 1000, 200
+
+
+def options_of_gradients(is_llama, every):
+    """Options of the blocks whose gradients are compared."""
+    if not every:
+        return [{"permute_x": x} for x in (True, False)] if is_llama else [{}, *ALL_VARIANTS[-1:]]
+    options = [*ALL_VARIANTS, {"float32_dW": 1}]
+    for permute_x in (True, False):
+        options += [{"dW_only": 1, "permute_x": permute_x}, {"dX_only": 1, "permute_x": permute_x}]
+    if is_llama:
+        without, beside = {"no_shared_expert": 1}, {"overlap_router_shared": 1}
+        options += [without, {**without, "dW_only": 1}, beside, {**beside, "dX_only": 1}]
+    return options
+
+
+def run_backward_case(library, results, name, soak):
+    dtype, tokens, experts, every = BACKWARD_CASES[name]
+    begin = time.perf_counter()
+    case = TrainingCase(library, name.split(" ")[0], dtype, experts)
+    print(f"-- {case.name} backward: made in {time.perf_counter() - begin:.1f} s", flush=True)
+
+    def run(check, **arguments):
+        results.run(check, case, f"{case.name} backward", **arguments)
+
+    for options in options_of_gradients(case.is_llama, every):
+        run(backward.check_gradients, tokens=tokens, **options)
+    run(backward.check_gradients, tokens=tokens, with_logits=True)
+    if not every:
+        run(trained.check_training_reruns, tokens=tokens)
+        return
+    run(backward.check_gradients, tokens=FEW_TOKENS, with_logits=True)
+    run(backward.check_float32_dW, tokens=tokens)
+    for float32_dW in (0, 1):
+        for count in (FEW_TOKENS, tokens):
+            run(backward.check_accumulate, tokens=count, float32_dW=float32_dW)
+    for options in ({}, {"permute_x": case.is_llama, "permute_y": False}):
+        run(backward.check_gradients_of_ranges, tokens=tokens, **options)
+        for there in (tokens, tokens // 3, 1, 0):
+            run(backward.check_gradients_of_token_count, tokens=tokens, there=there, **options)
+    run(backward.check_no_tokens_of_training)
+    for options in (*ALL_VARIANTS, {"dW_only": 1}, {"dX_only": 1}):
+        run(trained.check_backward_steps, tokens=tokens, **options)
+        run(trained.check_training_reruns, tokens=tokens, **options)
+        run(trained.check_training_graph, tokens=tokens, **options)
+    if case.is_llama:
+        for permute_x in (True, False):
+            run(trained.check_training_overlap, tokens=tokens, permute_x=permute_x)
+        run(trained.check_training_graph, tokens=tokens, overlap_router_shared=1)
+    if soak:
+        run(trained.check_training_soak, steps=soak, tokens=tokens)
+
+
 def run_case(library, results, name, soak):
     dtype, tokens, experts, variants, launching = CASES[name]
     begin = time.perf_counter()
@@ -116,15 +186,26 @@ def run_case(library, results, name, soak):
 
 
 def parse_arguments():
+    all_cases = [*CASES, *BACKWARD_CASES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default="build/release/lib/libmoe_tune.so", help="libmoe_tune.so (default: %(default)s)")
-    parser.add_argument("--cases", default=",".join(CASES), help="comma-separated (default: %(default)s)")
-    parser.add_argument("--soak", type=int, default=1000, help="steps of the soak of each case; 0: none (default: %(default)s)")
+    parser.add_argument(
+        "--cases",
+        default=",".join(all_cases),
+        help="comma-separated; a word stands for all cases that have it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--soak", type=int, help=f"steps of the soak of each case; 0: none (default: {SOAK}, of trainings {SOAK_OF_TRAINING})"
+    )
     parser.add_argument("--json", metavar="FILE", help="write one row per check, after each")
     arguments = parser.parse_args()
-    arguments.cases = arguments.cases.split(",")
-    if unknown := set(arguments.cases) - CASES.keys():
-        parser.error(f"--cases: {', '.join(sorted(unknown))} is not one of {', '.join(CASES)}")
+    chosen = []
+    for word in arguments.cases.split(","):
+        cases = [word] if word in all_cases else [name for name in all_cases if word in name.split(" ")]
+        if not cases:
+            parser.error(f"--cases: {word} is not one of {', '.join(all_cases)}")
+        chosen += cases
+    arguments.cases = list(dict.fromkeys(chosen))
     return arguments
 
 
@@ -144,8 +225,9 @@ def main():
     for folder in ("qwen3_bf16_top8", "qwen3_f16", "llama4_bf16_top2"):
         results.run(check_from_hf, library, "checkpoint", folder=folder)
     for name in arguments.cases:
+        run, soak = (run_backward_case, SOAK_OF_TRAINING) if name in BACKWARD_CASES else (run_case, SOAK)
         try:
-            run_case(library, results, name, arguments.soak)
+            run(library, results, name, soak if arguments.soak is None else arguments.soak)
         except Exception as error:
             traceback.print_exc()
             results.failures.append(f"{name}: {type(error).__name__}: {error}")

@@ -27,6 +27,9 @@ std::vector<Study> all_studies() {
           dw_sm80_study(),
           router_few_study(),
           router_many_study(),
+          router_gradient_study(),
+          spread_rows_study(),
+          scaled_swiglu_study(),
           ring_study(),
           store_study(),
           cluster_study(),
@@ -108,7 +111,8 @@ TEST_CASE("page: everything once, written to the file in MOE_TUNE_MUTATION_PAGE"
       "# Mutation study\n\n"
       "Would the emulator notice? Faults of the kinds that kernels have in real life were planted, one at a time, in copies of "
       "emitted\n"
-      "kernels - forward, gradients, routers - and of seven small sm90 pipelines (`tests/mutation/pipelines/`), and each copy was "
+      "kernels - forward, gradients, routers, row operations - and of seven small sm90 pipelines (`tests/mutation/pipelines/`), "
+      "and each copy was "
       "run with the\n"
       "seeds 0 to {last_seed} - every way in which the emulator schedules - until one showed it. A fault is caught when a run "
       "ends in "

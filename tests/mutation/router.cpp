@@ -46,7 +46,7 @@ Study router_few_study() {
           {"an infinity makes no NaN of the others", "largest >= Order::infinity", "largest > Order::infinity"},
           {"a given expert that does not exist is looked up", "if (expert < 0 || expert >= E) {",
            "if (expert < 0 || expert > E) {"},
-          {"other processes' experts have rows", "local < Problem::local_experts ? local", "local < E ? local"},
+          {"other processes' experts have rows", "local < Problem::local_experts ? local", "local < Problem::E ? local"},
           {"slots are counted before all are known", "ptx::block_barrier();\n    order.share_count(order.count(slots));",
            "order.share_count(order.count(slots));"},
           {"counts are added up before all are known", "ptx::block_barrier();\n    order.find_starts(0,", "order.find_starts(0,"},

@@ -57,7 +57,7 @@ inline std::vector<double> unpacked(const std::vector<std::uint16_t>& bits, DTyp
 }
 
 /// float64 without rounding, of the experts that the call has, on the selection that the block took.
-inline MoeBlockResult judge_of(const GoldenCase& golden, const BlockCall& call, const std::vector<std::int32_t>& selected) {
+inline MoeBlockInputs judge_inputs(const GoldenCase& golden, const BlockCall& call, const std::vector<std::int32_t>& selected) {
   MoeBlockInputs inputs = golden.inputs();
   inputs.rounding = Storage::float64;
   inputs.selected_experts = selected.data();
@@ -69,7 +69,7 @@ inline MoeBlockResult judge_of(const GoldenCase& golden, const BlockCall& call, 
   inputs.down_proj = static_cast<const char*>(inputs.down_proj) + matrix(std::int64_t{golden.shape().H} * golden.shape().I);
   inputs.experts.count = count;
   if (!call.options.shared_expert) inputs.shared_gate_up_proj = inputs.shared_down_proj = nullptr;
-  return reference_moe_block(inputs);
+  return inputs;
 }
 
 /// What one rounding of each of its steps may move a row by: the activation, the rows of the second GEMM, the output, the routing
@@ -107,7 +107,7 @@ inline std::string judge_block(const GoldenCase& golden, const std::string& name
     std::copy(expected.begin() + tokens * shape.top_k, expected.end(), selected.begin() + tokens * shape.top_k);
   if (selected != expected && (call.inject || name.find("ties") == std::string::npos))
     return "selected_experts differ from the fixture's";
-  const MoeBlockResult judge = judge_of(golden, call, selected);
+  const MoeBlockResult judge = reference_moe_block(judge_inputs(golden, call, selected));
   const double weight_error = worst_row(first_rows(unpacked(outputs.topk_weights, dtype), shape.top_k),
                                         first_rows(judge.topk_weights, shape.top_k), shape.top_k);
   const double tolerance = block_tolerance(their_logits, dtype);

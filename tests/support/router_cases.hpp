@@ -54,6 +54,20 @@ struct RouterCall {
   }
 };
 
+/// Experts for every slot, distinct within a token and in an order of their own. With `bad_ids` some are no expert's.
+inline std::vector<std::int32_t> given_selection(const RouterProblem& p, int tokens, std::uint32_t seed, bool bad_ids) {
+  std::vector<std::int32_t> ids;
+  for (int token = 0; token < tokens; ++token) {
+    const auto first = static_cast<int>(random_bits(seed, static_cast<std::uint64_t>(token)) % static_cast<unsigned>(p.E));
+    for (int c = 0; c < p.top_k; ++c) ids.push_back((first + (p.top_k - c)) % p.E);
+    if (!bad_ids) continue;
+    const std::int32_t bad[] = {-1, p.E, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
+    if (token % 2 == 0) ids[ids.size() - 1 - static_cast<std::size_t>(token / 2 % p.top_k)] = bad[token / 2 % 4];
+    if (token % 5 == 4) std::fill(ids.end() - p.top_k, ids.end(), -3);
+  }
+  return ids;
+}
+
 class RouterCase {
  public:
   RouterCase(RouterDevice& device, const RouterCall& call) : device_(device), call_(call) {
@@ -63,7 +77,9 @@ class RouterCase {
     place(&abi::RouterArgs::hidden_states, buffer("hidden_states", hidden_states(), false));
     place(&abi::RouterArgs::weight, buffer("weight", weight(), false));
     logits_ = &buffer("router_logits", poisoned<std::uint16_t>(size_of(call.tokens, p.E)), true);
-    selected_ = &buffer("selected_experts", call.inject ? injected() : poisoned<std::int32_t>(M()), !call.inject);
+    selected_ = &buffer("selected_experts",
+                        call.inject ? given_selection(p, call.tokens, call.seed, call.bad_ids) : poisoned<std::int32_t>(M()),
+                        !call.inject);
     weights_ = &buffer("topk_weights", poisoned<std::uint16_t>(M()), true);
     m_sizes_ = &buffer("m_sizes", poisoned<std::int32_t>(size_of(1, local_experts(p))), true);
     gather_indices_ = &buffer("gather_indices", poisoned<std::int32_t>(M()), true);
@@ -167,22 +183,6 @@ class RouterCase {
       return normal(1, expert, column) * scale;
     });
   }
-  std::vector<std::int32_t> injected() const {
-    const RouterProblem& p = call_.problem;
-    std::vector<std::int32_t> ids;
-    for (int token = 0; token < call_.tokens; ++token) {
-      // Distinct, in an order of their own.
-      const auto first =
-          static_cast<int>(random_bits(call_.seed, static_cast<std::uint64_t>(token)) % static_cast<unsigned>(p.E));
-      for (int c = 0; c < p.top_k; ++c) ids.push_back((first + (p.top_k - c)) % p.E);
-      if (!call_.bad_ids) continue;
-      const std::int32_t bad[] = {-1, p.E, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
-      if (token % 2 == 0) ids[ids.size() - 1 - static_cast<std::size_t>(token / 2 % p.top_k)] = bad[token / 2 % 4];
-      if (token % 5 == 4) std::fill(ids.end() - p.top_k, ids.end(), -3);
-    }
-    return ids;
-  }
-
   std::string judge() {
     const std::vector<std::byte> logits = logits_->download();
     const std::vector<std::byte> selected = selected_->download();

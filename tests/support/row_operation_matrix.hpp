@@ -42,6 +42,31 @@ void for_each_permutation(Check check) {
   }
 }
 
+/// The same with slot_rows.
+template <class Check>
+void for_each_spread(Check check) {
+  for (const DType dtype : {DType::bf16, DType::fp16}) {
+    // A chunk; a warp's chunks and one more; a piece; two pieces and one chunk.
+    for (const int columns : {8, 264, 512, 1032}) {
+      for (const int top_k : {1, 3, 8}) {
+        for (const CaseSpec& spec : ragged_cases(row_problem(columns, dtype, top_k), 16)) {
+          for (const SlotRows slot_rows : {SlotRows::all, SlotRows::some}) {
+            check(spec, PermuteOptions{.scaled = true, .slot_rows = slot_rows});
+            if (dtype == DType::bf16) check(spec, PermuteOptions{.slot_rows = slot_rows});
+          }
+          check(spec, PermuteOptions{.token_order = false, .scaled = true, .slot_rows = SlotRows::past_end});
+          check(spec, PermuteOptions{.slot_rows = SlotRows::past_end});
+        }
+      }
+    }
+  }
+  // A slot for every lane.
+  Problem problem = row_problem(264, DType::bf16, abi::most_spread_slots);
+  problem.E = 40;
+  for (const bool scaled : {false, true})
+    check(routed_case(problem, 19, {}), PermuteOptions{.scaled = scaled, .slot_rows = SlotRows::past_end});
+}
+
 /// The same of UnpermuteRowsCase.
 template <class Check>
 void for_each_way_back(Check check) {
@@ -105,6 +130,7 @@ void for_each_gradient(Check check) {
       for (const CaseSpec& spec : row_cases(row_problem(columns, dtype))) {
         for (const bool f32 : {true, false}) check(spec, SwigluOptions{.d_topk_weights_f32 = f32});
         check(spec, SwigluOptions{.in_place = true});
+        check(spec, SwigluOptions{.weighted = false, .scaled_input = true});
       }
     }
     for (const CaseSpec& spec : row_cases(row_problem(136, dtype))) {

@@ -8,6 +8,7 @@
 
 #include "generator/emit.hpp"
 #include "generator/emit_router.hpp"
+#include "generator/emit_router_gradient.hpp"
 #include "generator/templates.hpp"
 #include "runtime/jit/compiler.hpp"
 #include "runtime/jit/nvrtc.hpp"
@@ -75,8 +76,9 @@ int run(const std::string& arch) {
        {RouterProblem{.kind = RouterKind::softmax, .dtype = DType::fp16, .E = 45, .H = 1000, .top_k = 5},
         RouterProblem{.kind = RouterKind::softmax_norm_topk, .E = 128, .H = 2048, .top_k = 8, .first_expert = 96},
         RouterProblem{.kind = RouterKind::sigmoid, .E = 512, .H = 5120, .top_k = 16}}) {
-    ++tried;
+    tried += 2;
     failed += !compiles(emit_router(router), arch, describe(router));
+    failed += !compiles(emit_router_gradient(router), arch, "gradient of " + describe(router));
   }
   fmt::print("{}: {} sources tried, {} failed\n", arch, tried, failed);
   return failed == 0 ? 0 : 1;

@@ -108,6 +108,7 @@ class MOE_TUNE_API Library {
  private:
   friend class GroupedGemm;
   friend class Router;
+  friend class RouterGradient;
   friend class RowOperations;
   friend class FusedMoeBlock;
   struct State;

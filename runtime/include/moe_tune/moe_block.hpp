@@ -42,10 +42,11 @@ struct FusedBlockOptions {
   /// is missing. Otherwise a config has to be given for each GEMM that runs.
   bool autotune = true;
   PerGemm kernel_config_fwd;     ///< goes before what the library would choose
-  PerGemm kernel_config_bwd_dX;  ///< the same of the gradients
+  PerGemm kernel_config_bwd_dX;  ///< the same of the gradients, whose rows are in expert order
   PerGemm kernel_config_bwd_dW;
-  bool dW_only = false;                ///< only gradients of weights are wanted
-  bool dX_only = false;                ///< weights are frozen: only the gradient of the hidden states is wanted
+  bool dW_only = false;  ///< only gradients of weights are made: of dX only what their chain needs
+  bool dX_only = false;  ///< weights are frozen, the router's and the shared expert's too: only the gradient of the hidden states
+  bool float32_dW = false;             ///< gradients of weights are float32, whatever the block's dtype
   bool overlap_router_shared = false;  ///< Llama4: the shared expert runs on a stream of its own beside router and experts
   /// The experts that this process has, of gate_up_proj and down_proj: the block computes their share of the sum.
   ExpertRange experts;
@@ -64,13 +65,46 @@ struct MoeForwardArgs {
   /// `tokens`. Results of others are not touched. null: all are.
   const void* token_count = nullptr;
   std::int64_t tokens = 0;
-  /// workspace_bytes(tokens) bytes, 16-byte aligned, that no other call uses at the same time; null: from a pool of the library.
+  /// saved_bytes(tokens) bytes, 16-byte aligned; written: what the backward of this call reads. null: nothing is kept.
+  void* saved = nullptr;
+  std::size_t saved_bytes = 0;
+  /// workspace_bytes(tokens) bytes, with `saved` training_workspace_bytes(tokens), 16-byte aligned, that no other call uses at the
+  /// same time; null: from a pool of the library.
+  void* workspace = nullptr;
+  std::size_t workspace_bytes = 0;
+};
+
+/// Where gradients of the weights go: in their layouts (MoeWeights), 16-byte aligned, of the block's dtype or float32. null: not
+/// wanted, and not made.
+struct MoeWeightGradients {
+  void* gate = nullptr;
+  void* gate_up_proj = nullptr;
+  void* down_proj = nullptr;
+  void* shared_gate_up_proj = nullptr;
+  void* shared_down_proj = nullptr;
+};
+
+/// Device memory of one backward; nothing is owned or kept. Tensors are contiguous, of the block's dtype and 16-byte aligned.
+struct MoeBackwardArgs {
+  const void* hidden_states = nullptr;    ///< (tokens, H): those of the forward
+  const void* d_out = nullptr;            ///< (tokens, H): the gradient of `out`
+  const void* d_router_logits = nullptr;  ///< (tokens, E): what else the logits are used for, an auxiliary loss; null: nothing
+  void* d_hidden_states = nullptr;        ///< (tokens, H); written; overlaps nothing else; null: not wanted
+  MoeWeightGradients weights;             ///< written; zeros for an expert without rows
+  bool accumulate = false;                ///< gradients of weights are added to what stands there, in float32, rounded once
+  std::int64_t tokens = 0;                ///< as of the forward, whose token_count holds here too
+  /// What the forward wrote. It is used up: the backward works in it, so each forward has one backward.
+  void* saved = nullptr;
+  std::size_t saved_bytes = 0;
+  /// training_workspace_bytes(tokens) bytes, 16-byte aligned, that no other call uses at the same time; null: from a pool of the
+  /// library.
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
 };
 
 /// Told on the host before each step of a forward is enqueued, so that it can record events: "router", "permute", "gate_up",
-/// "down", "shared_expert", "combine", and "end" after the last.
+/// "down", "shared_expert", "combine", and "end" after the last. Of a backward: "permute_d_out", "dX_down", "swiglu", "dW_down",
+/// "permute_x", "dW_gate_up", "dX_gate_up", "router", "combine", "shared_expert", "end".
 class MoeStepObserver {
  public:
   virtual ~MoeStepObserver() = default;
@@ -97,15 +131,38 @@ class MOE_TUNE_API FusedMoeBlock {
   /// selections and token_count, beside anything but itself. Throws UsageError for bad arguments.
   void forward(const MoeForwardArgs& args, CUstream_st* stream, MoeStepObserver* observer = nullptr);
 
+  /// Enqueues the backward of a forward that wrote `saved`: gradients of everything that `args` has a place for, with the
+  /// selection and the routing weights of that forward, through which gradients pass as in transformers. As forward() otherwise: it
+  /// can be captured (with the forward or without it), in steady state allocates nothing, and reruns give the same bits. Routed rows
+  /// of d_out, the gradients of the activations and the rows of dX are rounded to dtype once each. With a range of experts or
+  /// without the shared expert it computes this process's share of d_hidden_states and d_gate; d_router_logits belongs to one of the
+  /// shares. Throws UsageError for bad arguments, for gradients that dW_only or dX_only excludes, when no gradient is asked for, and
+  /// where autotune is off and a config of a gradient is missing.
+  void backward(const MoeBackwardArgs& args, CUstream_st* stream, MoeStepObserver* observer = nullptr);
+
   std::size_t workspace_bytes(std::int64_t tokens) const;
+  /// Bytes that a forward keeps for its backward: logits, selection, weights and order of the rows, and the pre-activations, of
+  /// which the activations are computed again: elements of M x 2 I, and with a shared expert of tokens x 2 S. Options change nothing
+  /// about it.
+  std::size_t saved_bytes(std::int64_t tokens) const;
+  /// Of a forward that keeps what the backward reads, and of the backward.
+  std::size_t training_workspace_bytes(std::int64_t tokens);
   /// Compiles and loads what these token counts need, and lets the library's pool have the workspace of one such call.
   void prepare(std::span<const std::int64_t> tokens);
-  /// The config that serves a GEMM at so many tokens, and why.
+  /// The same for a forward with `saved` and the backward, all gradients that dW_only and dX_only leave; `accumulate` as in its
+  /// arguments. A capture of either needs it.
+  void prepare_training(std::span<const std::int64_t> tokens, bool accumulate = false);
+  /// The config that serves a GEMM of the forward at so many tokens, and why.
   Selection selection(Gemm gemm, std::int64_t tokens) const;
+  /// That of a gradient, Op::dX or Op::dW, or of the forward of a training.
+  Selection training_selection(Op op, Gemm gemm, std::int64_t tokens);
 
   const ModelShape& config() const;
   DType dtype() const;
   int device() const;
+  /// Those of this process; the count is that of its matrices.
+  const ExpertRange& experts() const;
+  bool float32_dW() const;
   const MoeWeights& weights() const;
 
   /// Copies weights (of the host, or of this device) into memory that the block owns, and uses them from then on. Waits for the

@@ -30,6 +30,23 @@ struct GroupedGemmResult {
   OwnedTensor hidden_states;                     ///< of the shape of the input: the block's output (Llama4: final_out)
 };
 
+/// The gradients of one backward, and what lies on the way to them, all of the block's type and on its device; M = tokens *
+/// top_k, S is the shared expert's intermediate size. Rows are in expert order. A slot whose expert does not exist has none: the
+/// CPU returns so many fewer, a GPU leaves the last ones of M undefined.
+struct GroupedGemmGradients {
+  OwnedTensor d_hidden_states;        ///< of the shape of the input
+  OwnedTensor d_topk_weights;         ///< (tokens, top_k); 0 where the expert does not exist
+  OwnedTensor d_router_logits;        ///< (tokens, E) through the weights of the chosen experts, plus what came in
+  OwnedTensor d_gate;                 ///< (E, H)
+  OwnedTensor d_gate_up_proj;         ///< (E, 2 I, H); of this and the next, zeros for an expert without rows
+  OwnedTensor d_down_proj;            ///< (E, H, I)
+  OwnedTensor d_shared_gate_up_proj;  ///< (2 S, H); the two are no tensors without a shared expert
+  OwnedTensor d_shared_down_proj;     ///< (H, S)
+  OwnedTensor d_second_gemm;          ///< (M, H)
+  OwnedTensor d_intermediate;         ///< (M, I)
+  OwnedTensor d_first_gemm;           ///< (M, 2 I)
+};
+
 // Steps by themselves, by the names that Unsloth's blocks have for them: run_router and get_token_counts_and_gather_indices are
 // Router::run() (moe_tune/router.hpp); permute, unpermute and act_and_mul are RowOperations::permute_rows(), unpermute_rows() and
 // act_and_mul() (moe_tune/row_operations.hpp).
@@ -46,6 +63,14 @@ class MOE_TUNE_API MoeReferenceBlock {
   /// `hidden_states` (..., H), of the block's type and on its device. `selected_experts`: experts to take instead of those that
   /// the router would choose, (tokens, top_k) int32. Throws UsageError for another shape, type or device.
   GroupedGemmResult forward(const OwnedTensor& hidden_states, const OwnedTensor* selected_experts = nullptr);
+
+  /// The gradients of the sum over d_out * out + d_router_logits * router_logits; the selection carries none. Runs the forward
+  /// itself. `d_out` has the shape of `hidden_states`, `d_router_logits` is (tokens, E), null: zeros; both are of the block's
+  /// type and on its device. On the CPU nothing is rounded before the results. On a GPU each step is a kernel and rounds, but for
+  /// d_topk_weights, d_router_logits, d_gate and the router's part of d_hidden_states: those are computed on the host, in float64
+  /// from copies, and rounded. Throws UsageError for another shape, type or device, and for weights that are null.
+  GroupedGemmGradients backward(const OwnedTensor& hidden_states, const OwnedTensor& d_out,
+                                const OwnedTensor* d_router_logits = nullptr, const OwnedTensor* selected_experts = nullptr);
 
   const ModelShape& config() const;
   const MoeWeights& weights() const;

@@ -128,15 +128,20 @@ MOE_TUNE_C_API int moe_tune_explain_backward_dW(const moe_tune_backward_args* ar
 
 /* rows[r, :] = x[gather_indices[r] / slots_per_row, :] for r < sum(m_sizes): rows in expert order, made once for several GEMMs.
  * With topk_weights each is scaled by its slot's. Zeros for an index outside [0, M), which is reported as
- * MOE_TUNE_STATUS_BAD_GATHER_INDEX; rows past the sum are not touched. */
+ * MOE_TUNE_STATUS_BAD_GATHER_INDEX; rows past the sum are not touched.
+ * With slot_rows, and without gather_indices and m_sizes, by source row: rows[slot_rows[s], :] = x[s / slots_per_row, :] where
+ * slot_rows[s] is not negative. Each row of x is read once, and not at all where none of its slots has a row. slot_rows past the
+ * last row are left out and reported as the others are; rows that no slot has are not touched. */
 typedef struct {
   uint32_t struct_size;           /* sizeof(moe_tune_permute_rows_args) */
-  int32_t slots_per_row;          /* top_k: x is in token order; 1: in slot order */
+  int32_t slots_per_row;          /* top_k: x is in token order; 1: in slot order; at most 32 with slot_rows */
   const DLTensor* x;              /* (M / slots_per_row, C) */
   const DLTensor* rows;           /* (M, C); written */
   const DLTensor* gather_indices; /* (M), int32 or int64 */
   const DLTensor* m_sizes;        /* (E), int32 or int64; NULL: all M rows */
   const DLTensor* topk_weights;   /* (M) or (T, top_k), contiguous, float32 or x's dtype: rows are scaled; NULL: copied */
+  const DLTensor* slot_rows;      /* (M) or (T, top_k), contiguous, int32: the sorted row of each slot, distinct, as moe_tune_router
+                                   * writes it; negative: it has none; NULL: by gather_indices */
 } moe_tune_permute_rows_args;
 
 /* The way back: out[gather_indices[r], :] = rows[r, :] for r < sum(m_sizes). A row with an index outside [0, M) is not stored, and is
@@ -186,7 +191,9 @@ typedef struct {
  *   d_topk_weights[s]       = the sum over the columns of g * a
  * g being the dX of the second GEMM whose dY is not scaled by w. A row whose slot is outside [0, M) is zeros, and is reported;
  * rows past the sum and d_topk_weights of slots without a row are not touched. d_pre_activation may be pre_activation, and
- * activation d_activation, with the same row stride. */
+ * activation d_activation, with the same row stride.
+ * With scaled_input the rows had been scaled before the first GEMM, so pre_activation has w in it: w = 1 above, and
+ * d_topk_weights[s] is the sum over both halves of d_pre_activation * pre_activation, which is w times the gradient of w. */
 typedef struct {
   uint32_t struct_size;             /* sizeof(moe_tune_swiglu_gradient_args) */
   int32_t top_k;                    /* 0 counts as 1 */
@@ -198,6 +205,8 @@ typedef struct {
   const DLTensor* d_topk_weights;   /* the same; written; NULL: not wanted */
   const DLTensor* gather_indices;   /* (M), int32 or int64; NULL: rows are in slot order */
   const DLTensor* m_sizes;          /* (E), int32 or int64; NULL: all M rows */
+  int32_t scaled_input;             /* pre_activation comes from scaled rows; topk_weights is NULL */
+  int32_t reserved;                 /* 0 */
 } moe_tune_swiglu_gradient_args;
 
 MOE_TUNE_C_API int moe_tune_permute_rows(const moe_tune_permute_rows_args* args, void* stream);
@@ -239,6 +248,33 @@ MOE_TUNE_C_API int moe_tune_router(const moe_tune_router_args* args, void* strea
 MOE_TUNE_C_API int moe_tune_router_workspace_bytes(const moe_tune_router_args* args, size_t* bytes);
 MOE_TUNE_C_API int moe_tune_prepare_router(const moe_tune_router_args* args);
 
+/* The gradient of the router (moe_tune/router_gradient.hpp has the formulas). Tensors are contiguous. */
+typedef struct {
+  uint32_t struct_size;             /* sizeof(moe_tune_router_gradient_args) */
+  int32_t kind;                     /* moe_tune_router_kind */
+  int32_t first_expert;             /* d_topk_weights is read for the experts [first_expert, first_expert + local_experts) */
+  int32_t local_experts;            /* 0: all from first_expert on */
+  int32_t accumulate;               /* d_weight is added to what stands there */
+  int32_t reserved;                 /* 0 */
+  const DLTensor* hidden_states;    /* (T, H), bfloat16 or float16 */
+  const DLTensor* weight;           /* (E, H), same dtype */
+  const DLTensor* router_logits;    /* (T, E), same dtype, as moe_tune_router writes them */
+  const DLTensor* selected_experts; /* (T, top_k), int32, distinct within a token */
+  const DLTensor* d_topk_weights;   /* (T, top_k), float32; with MOE_TUNE_SIGMOID times the weight */
+  const DLTensor* d_router_logits;  /* (T, E), same dtype: from elsewhere, e.g. an auxiliary loss; NULL: nothing */
+  const DLTensor* d_hidden_states;  /* (T, H), same dtype; written; NULL: not wanted */
+  const DLTensor* d_weight;         /* (E, H), same dtype or float32; written; NULL: not wanted */
+  const DLTensor* token_count;      /* (1), int32, on the device: how many of the tokens are there; NULL: all */
+  const DLTensor* workspace;        /* 1-D, any dtype, moe_tune_router_gradient_workspace_bytes() bytes */
+} moe_tune_router_gradient_args;
+
+/* Enqueues up to four kernels on `stream`, without synchronising; can be captured once moe_tune_prepare_router_gradient() was
+ * called. */
+MOE_TUNE_C_API int moe_tune_router_gradient(const moe_tune_router_gradient_args* args, void* stream);
+/* Of both, only shapes, dtypes and numbers of args are read. */
+MOE_TUNE_C_API int moe_tune_router_gradient_workspace_bytes(const moe_tune_router_gradient_args* args, size_t* bytes);
+MOE_TUNE_C_API int moe_tune_prepare_router_gradient(const moe_tune_router_gradient_args* args);
+
 /* The MoE blocks of Qwen3 and Llama4, fused: router, grouped GEMMs and combine (moe_block.hpp has the formulas). A block is made for
  * one device and may be used by any threads, on any streams. T tokens, H hidden size, I intermediate size of an expert, E experts of
  * the model, L experts of this process, S intermediate size of the shared expert. */
@@ -265,6 +301,8 @@ typedef struct {
   const moe_tune_config_forward* config_bwd_dX_down;
   const moe_tune_config_forward* config_bwd_dW_gate_up;
   const moe_tune_config_forward* config_bwd_dW_down;
+  int32_t float32_dW; /* gradients of weights are float32 */
+  int32_t reserved;   /* 0 */
 } moe_tune_block_options;
 
 /* A block on weights of the caller, which outlive it: contiguous, bfloat16 or float16, all of one dtype, on one device. */
@@ -305,12 +343,45 @@ typedef struct {
    * after the last. NULL: not wanted. */
   void (*on_step)(const char* step, void* user);
   void* user;
+  const DLTensor* saved; /* 1-D, any dtype, moe_tune_block_saved_bytes() bytes; written: what the backward reads; the workspace has
+                          * moe_tune_block_training_workspace_bytes() bytes then; NULL: nothing is kept */
 } moe_tune_block_forward_args;
 
 /* Enqueues the forward on `stream` of the block's device. Does not synchronise; can be captured into a CUDA graph once the block is
  * prepared for as many tokens, and replayed with other data, selections and token counts. */
 MOE_TUNE_C_API int moe_tune_block_forward(moe_tune_block* block, const moe_tune_block_forward_args* args, void* stream);
 MOE_TUNE_C_API int moe_tune_block_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes);
+
+/* Tensors are contiguous and of the block's dtype unless said. Gradients of weights are float32 with float32_dW. NULL: a gradient is
+ * not wanted, and not made. */
+typedef struct {
+  uint32_t struct_size;                  /* sizeof(moe_tune_block_backward_args) */
+  int32_t accumulate;                    /* gradients of weights are added to what stands there */
+  const DLTensor* hidden_states;         /* (T, H): those of the forward */
+  const DLTensor* d_out;                 /* (T, H) */
+  const DLTensor* d_router_logits;       /* (T, E): what else the logits are used for, an auxiliary loss; NULL: nothing */
+  const DLTensor* d_hidden_states;       /* (T, H); written; NULL with dW_only */
+  const DLTensor* d_gate;                /* (E, H); written, as those below; NULL with dX_only */
+  const DLTensor* d_gate_up_proj;        /* (L, 2 I, H) */
+  const DLTensor* d_down_proj;           /* (L, H, I) */
+  const DLTensor* d_shared_gate_up_proj; /* (2 S, H) */
+  const DLTensor* d_shared_down_proj;    /* (H, S) */
+  const DLTensor* saved;                 /* what the forward wrote; used up: each forward has one backward */
+  const DLTensor* workspace;             /* 1-D, any dtype, moe_tune_block_training_workspace_bytes() bytes; NULL: the library's own */
+  /* As of the forward: permute_d_out, dX_down, swiglu, dW_down, permute_x, dW_gate_up, dX_gate_up, router, combine, shared_expert,
+   * end. */
+  void (*on_step)(const char* step, void* user);
+  void* user;
+} moe_tune_block_backward_args;
+
+/* Enqueues the backward of a forward that wrote `saved`, as moe_tune_block_forward() does; reruns give the same bits. */
+MOE_TUNE_C_API int moe_tune_block_backward(moe_tune_block* block, const moe_tune_block_backward_args* args, void* stream);
+/* What a forward keeps for its backward. */
+MOE_TUNE_C_API int moe_tune_block_saved_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes);
+/* Of a forward that keeps, and of the backward. */
+MOE_TUNE_C_API int moe_tune_block_training_workspace_bytes(moe_tune_block* block, int64_t tokens, size_t* bytes);
+/* Compiles and loads what both need; `accumulate` as in the arguments of the backward. */
+MOE_TUNE_C_API int moe_tune_block_prepare_training(moe_tune_block* block, const int64_t* tokens, size_t count, int32_t accumulate);
 /* Compiles and loads what these token counts need. */
 MOE_TUNE_C_API int moe_tune_block_prepare(moe_tune_block* block, const int64_t* tokens, size_t count);
 /* Which config serves a GEMM of the block (moe_tune_gemm), and why, as one line; cut to `size` bytes, always terminated. */

@@ -17,11 +17,19 @@ namespace moe_tune {
 /// with topk_weights times topk_weights[gather_indices[r]], rounded (Llama4 scales what goes into its experts). Zeros where
 /// gather_indices[r] is outside [0, M), which DeviceStatus reports. Rows past the sum are not touched. Bad m_sizes are cut and
 /// reported, here and below.
+///
+/// With slot_rows the same by source row:
+///   rows[slot_rows[s], :] = x[s / slots_per_row, :]   for all slots s with slot_rows[s] >= 0
+/// times topk_weights[s]. A row of x is read once, however many rows it becomes, and not at all when it becomes none: with few
+/// bytes to read the time is that of writing. A slot_rows[s] past the last row is left out, and DeviceStatus reports it as a bad
+/// gather index; rows that no slot has are not touched.
 struct PermuteRowsArgs {
   const void* x = nullptr;               ///< (M / slots_per_row, columns)
   void* rows = nullptr;                  ///< (M, columns); overlaps nothing else
-  const void* gather_indices = nullptr;  ///< (M) slot at each sorted row
-  const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device; null: all M rows
+  const void* gather_indices = nullptr;  ///< (M) slot at each sorted row; null with slot_rows
+  const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device; null: all M rows, and with slot_rows
+  const void* slot_rows = nullptr;       ///< (M) int32: the sorted row of each slot (Router writes them), distinct; negative: the
+                                         ///< slot has none; null: gather_indices say which
   const void* topk_weights = nullptr;    ///< (M) by slot; null: rows are copied as they are
   DType dtype = DType::bf16;             ///< counts with topk_weights
   WeightType topk_weights_type = WeightType::storage;
@@ -29,7 +37,7 @@ struct PermuteRowsArgs {
   IndexType m_sizes_type = IndexType::int32;
   std::int64_t M = 0;
   int E = 0;              ///< with m_sizes
-  int slots_per_row = 1;  ///< top_k: x is in token order; 1: in slot order
+  int slots_per_row = 1;  ///< top_k: x is in token order; 1: in slot order; at most 32 with slot_rows
   std::int64_t columns = 0;
   std::int64_t x_row_stride = 0;
   std::int64_t rows_row_stride = 0;
@@ -100,6 +108,12 @@ struct CombineRowsArgs {
 /// gradient of out[t] = sum_c w y. A row whose slot is outside [0, M) is zeros, and DeviceStatus reports it. Rows past the sum
 /// and d_topk_weights of slots without a row are not touched. Reruns give the same bits; slots are distinct.
 ///
+/// With scaled_input the rows that became pre_activation had been scaled by their weights before the first GEMM (Llama4), and the
+/// combine is a plain sum. pre_activation has w in it, so nothing is scaled here, w = 1 above, and
+///   d_topk_weights[s]       = the sum over the columns of both halves, d_gate * gate + d_up * up
+/// in float32, of d_pre_activation before it is rounded. pre_activation being linear in w, this is w times the gradient of w, the
+/// gradient by log w, without a division by what may be 0: the gradient of a sigmoid's logit is (1 - w) times it.
+///
 /// Below a gate of about -87 sigmoid counts as 0. d_pre_activation may be pre_activation and activation may be d_activation (same
 /// address, same row stride). Otherwise outputs overlap nothing.
 struct SwigluGradientArgs {
@@ -107,7 +121,7 @@ struct SwigluGradientArgs {
   const void* pre_activation = nullptr;  ///< (M, 2 I): gate, up
   void* d_pre_activation = nullptr;      ///< (M, 2 I)
   void* activation = nullptr;            ///< (M, I); null: not wanted
-  const void* topk_weights = nullptr;    ///< (M) by slot; null: 1
+  const void* topk_weights = nullptr;    ///< (M) by slot; null: 1; null with scaled_input
   void* d_topk_weights = nullptr;        ///< (M) by slot; null: not wanted
   const void* gather_indices = nullptr;  ///< (M) slot at each row; null: rows are in slot order
   const void* m_sizes = nullptr;         ///< (E) rows of each expert; read on the device; null: all M rows
@@ -117,8 +131,9 @@ struct SwigluGradientArgs {
   IndexType gather_indices_type = IndexType::int32;
   IndexType m_sizes_type = IndexType::int32;
   std::int64_t M = 0;
-  int E = 0;                 ///< with m_sizes
-  std::int64_t columns = 0;  ///< I
+  int E = 0;                  ///< with m_sizes
+  bool scaled_input = false;  ///< pre_activation comes from scaled rows
+  std::int64_t columns = 0;   ///< I
   std::int64_t d_activation_row_stride = 0;
   std::int64_t pre_activation_row_stride = 0;
   std::int64_t d_pre_activation_row_stride = 0;

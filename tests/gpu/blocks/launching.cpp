@@ -2,35 +2,24 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "runtime/jit/device.hpp"
-#include "runtime/jit/driver.hpp"
 #include "tests/gpu/support/block_on_gpu.hpp"
 #include "tests/gpu/support/graph.hpp"
+#include "tests/gpu/support/soak.hpp"
 
 using namespace moe_tune;
 using namespace moe_tune::test;
 
 namespace {
 
-std::size_t free_bytes() {
-  std::size_t free = 0;
-  std::size_t total = 0;
-  driver().cuMemGetInfo(&free, &total);
-  return free;
-}
-
 bool same(const BlockOutputs& a, const BlockOutputs& b) {
   return a.out == b.out && a.router_logits == b.router_logits && a.topk_weights == b.topk_weights &&
          a.selected_experts == b.selected_experts;
 }
-
-/// 10,000 when MOE_TUNE_SOAK asks for the long one.
-int soak_steps() { return std::getenv("MOE_TUNE_SOAK") == nullptr ? 200 : 10'000; }
 
 }  // namespace
 

@@ -47,6 +47,7 @@ PermuteRowsArgs api_args(const abi::PermuteRowsArgs& from, const CaseSpec& spec)
   args.rows = from.gemm.y;
   args.gather_indices = from.gemm.gather_indices;
   args.m_sizes = from.gemm.m_sizes;
+  args.slot_rows = from.slot_rows;
   args.topk_weights = from.gemm.topk_weights;
   args.topk_weights_type = WeightType::float32;
   args.M = spec.M();
@@ -117,6 +118,7 @@ SwigluGradientArgs api_args(const abi::SwigluGradientArgs& from, const CaseSpec&
   args.topk_weights_type = args.d_topk_weights_type = WeightType::float32;
   args.M = spec.M();
   args.E = spec.problem.E;
+  args.scaled_input = from.scaled_input != 0;
   args.columns = from.columns;
   args.d_activation_row_stride = from.gemm.x_row_bytes / 2;
   args.pre_activation_row_stride = from.gemm.pre_activation_row_bytes / 2;
@@ -137,47 +139,60 @@ struct ApiCalls {
   GpuRowDevice device;
   PermuteRowsCase permute{device, spec, PermuteOptions{}};
   PermuteRowsCase scaled{device, spec, PermuteOptions{.scaled = true}};
+  PermuteRowsCase spread{device, spec, PermuteOptions{.slot_rows = SlotRows::all}};
+  PermuteRowsCase spread_scaled{device, spec, PermuteOptions{.scaled = true, .slot_rows = SlotRows::some}};
   UnpermuteRowsCase unpermute{device, spec};
   ActAndMulCase activation{device, spec};
   CombineRowsCase combine{device, spec, CombineOptions{}};
   CombineRowsCase combine_some{
       device, spec, CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true, .token_count = 77}};
   SwigluGradientCase gradient{device, spec, SwigluOptions{}};
+  SwigluGradientCase scaled_gradient{device, spec, SwigluOptions{.weighted = false, .scaled_input = true}};
   Library library{LibraryOptions{}};
   RowOperations operations{library, 0};
 
   void restore() {
     permute.restore();
     scaled.restore();
+    spread.restore();
+    spread_scaled.restore();
     unpermute.restore();
     activation.restore();
     combine.restore();
     combine_some.restore();
     gradient.restore();
+    scaled_gradient.restore();
   }
   void enqueue(CUstream stream) {
     operations.permute_rows(api_args(permute.args(), spec), stream);
     operations.permute_rows(api_args(scaled.args(), spec), stream);
+    operations.permute_rows(api_args(spread.args(), spec), stream);
+    operations.permute_rows(api_args(spread_scaled.args(), spec), stream);
     operations.unpermute_rows(api_args(unpermute.args(), spec), stream);
     operations.act_and_mul(api_args(activation.args(), spec), stream);
     operations.combine_rows(api_args(combine.args(), spec), stream);
     operations.combine_rows(api_args(combine_some.args(), spec), stream);
     operations.swiglu_gradient(api_args(gradient.args(), spec), stream);
+    operations.swiglu_gradient(api_args(scaled_gradient.args(), spec), stream);
   }
   void check() const {
     CHECK(permute.check() == "");
     CHECK(scaled.check() == "");
+    CHECK(spread.check() == "");
+    CHECK(spread_scaled.check() == "");
     CHECK(unpermute.check() == "");
     CHECK(activation.check() == "");
     CHECK(combine.check() == "");
     CHECK(combine_some.check() == "");
     CHECK(gradient.check() == "");
+    CHECK(scaled_gradient.check() == "");
   }
 };
 
 }  // namespace
 
 TEST_CASE("row operations: permute_rows") { for_each_permutation(check<PermuteRowsCase>()); }
+TEST_CASE("row operations: permute_rows by slot_rows") { for_each_spread(check<PermuteRowsCase>()); }
 TEST_CASE("row operations: unpermute_rows") { for_each_way_back(check<UnpermuteRowsCase>()); }
 TEST_CASE("row operations: act_and_mul") { for_each_activation(check<ActAndMulCase>()); }
 TEST_CASE("row operations: combine_rows") { for_each_combination(check<CombineRowsCase>()); }
@@ -186,9 +201,12 @@ TEST_CASE("row operations: swiglu_gradient") { for_each_gradient(check<SwigluGra
 TEST_CASE("row operations: gates whose exponential overflows or vanishes") {
   for (const DType dtype : {DType::bf16, DType::fp16}) {
     GpuRowDevice device;
-    SwigluGradientCase gradient(device, routed_case(row_problem(72, dtype), 9, {}), {});
-    set_extreme_gates(gradient);
-    CHECK(gradient.run() == "");
+    for (const bool scaled_input : {false, true}) {
+      SwigluGradientCase gradient(device, routed_case(row_problem(72, dtype), 9, {}),
+                                  {.weighted = !scaled_input, .scaled_input = scaled_input});
+      set_extreme_gates(gradient);
+      CHECK(gradient.run() == "");
+    }
     ActAndMulCase activation(device, routed_case(row_problem(72, dtype), 9, {}));
     set_extreme_gates(activation);
     CHECK(activation.run() == "");
@@ -198,21 +216,26 @@ TEST_CASE("row operations: gates whose exponential overflows or vanishes") {
 TEST_CASE("row operations: 65536 rows") {
   check<PermuteRowsCase>()(large_case(2048), PermuteOptions{});
   check<PermuteRowsCase>()(large_case(2048), PermuteOptions{.scaled = true});
+  for (const bool scaled : {false, true})
+    check<PermuteRowsCase>()(large_case(2048), PermuteOptions{.scaled = scaled, .slot_rows = SlotRows::all});
   check<UnpermuteRowsCase>()(large_case(2048));
   check<ActAndMulCase>()(large_case(768));
   check<CombineRowsCase>()(large_case(2048), CombineOptions{});
   check<CombineRowsCase>()(large_case(2048), CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true});
   check<SwigluGradientCase>()(large_case(768), SwigluOptions{});
+  check<SwigluGradientCase>()(large_case(768), SwigluOptions{.weighted = false, .scaled_input = true});
 }
 
 TEST_CASE("row operations: 100 runs give the same bits") {
   const CaseSpec spec = routed_case(row_problem(776, DType::bf16, 3), 301, {});
   GpuRowDevice device;
   check_reruns(PermuteRowsCase(device, spec, PermuteOptions{.scaled = true}));
+  check_reruns(PermuteRowsCase(device, spec, PermuteOptions{.scaled = true, .slot_rows = SlotRows::some}));
   check_reruns(UnpermuteRowsCase(device, spec));
   check_reruns(ActAndMulCase(device, spec));
   check_reruns(CombineRowsCase(device, spec, CombineOptions{.addend = true, .slot_rows = SlotRows::some, .expert_order = true}));
   check_reruns(SwigluGradientCase(device, spec, SwigluOptions{}));
+  check_reruns(SwigluGradientCase(device, spec, SwigluOptions{.weighted = false, .scaled_input = true}));
 }
 
 TEST_CASE("row operations: the public API, eager and captured") {

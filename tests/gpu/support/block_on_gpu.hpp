@@ -1,14 +1,17 @@
 // A fused block on a GPU with the weights of a fixture, and the tensors of its calls.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "moe_tune/moe_block.hpp"
 #include "moe_tune/owned_tensor.hpp"
 #include "runtime/launch/device_memory.hpp"
-#include "tests/support/block_case.hpp"
+#include "tests/support/block_training.hpp"
 
 namespace moe_tune::test {
 
@@ -51,10 +54,7 @@ class BlockOnGpu {
 
   /// The arguments of a call; its outputs are poison then.
   MoeForwardArgs args(const BlockCall& call) {
-    for (OwnedTensor* output : {&out_, &logits_, &topk_weights_, &selected_}) {
-      const std::vector<unsigned char> poison(output->bytes(), 0xff);
-      output->write(poison.data(), poison.size());
-    }
+    for (OwnedTensor* output : {&out_, &logits_, &topk_weights_, &selected_}) poison(*output);
     if (call.inject) selected_.write(golden_.selected_experts(), selected_.bytes());
     if (call.token_count >= 0) count_.write(&call.token_count, sizeof(int));
     MoeForwardArgs args;
@@ -75,6 +75,64 @@ class BlockOnGpu {
     return outputs();
   }
 
+  /// Memory of a training on the device.
+  struct Training {
+    OwnedTensor saved;
+    OwnedTensor d_out;
+    OwnedTensor d_router_logits;
+    std::map<std::string, OwnedTensor> gradients;
+    MoeForwardArgs forward;
+    MoeBackwardArgs backward;
+
+    GradientBytes bytes() const {
+      GradientBytes all;
+      for (const auto& [name, tensor] : gradients) {
+        all[name].resize(tensor.bytes());
+        tensor.read(all[name].data(), tensor.bytes());
+      }
+      return all;
+    }
+  };
+
+  /// The arguments of a training's calls; gradients are poison.
+  Training training(const TrainingCall& call) {
+    const ModelShape& m = golden_.shape();
+    Training t;
+    t.saved = memory_of(block_->saved_bytes(tokens_));
+    t.d_out = tensor(m.H);
+    t.d_out.write(golden_.data("d_out"), t.d_out.bytes());
+    t.d_router_logits = tensor(m.E);
+    t.d_router_logits.write(incoming_d_router_logits(golden_), t.d_router_logits.bytes());
+    for (const auto& [name, elements] : gradient_elements(golden_, call)) {
+      const TensorType type = gradient_element_bytes(name, call) == 4 ? TensorType::fp32 : tensor_type(dtype_of(golden_));
+      OwnedTensor gradient(type, {elements}, 0);
+      poison(gradient);
+      t.gradients.emplace(name, std::move(gradient));
+    }
+    t.forward = args(call.forward);
+    t.forward.saved = t.saved.data();
+    t.forward.saved_bytes = t.saved.bytes();
+    t.backward.hidden_states = hidden_.data();
+    t.backward.d_out = t.d_out.data();
+    t.backward.d_router_logits = call.d_router_logits ? t.d_router_logits.data() : nullptr;
+    place_gradients(t.backward,
+                    [&](const char* name) { return t.gradients.contains(name) ? t.gradients.at(name).data() : nullptr; });
+    t.backward.tokens = tokens_;
+    t.backward.saved = t.saved.data();
+    t.backward.saved_bytes = t.saved.bytes();
+    return t;
+  }
+
+  GradientBytes train(const TrainingCall& call) {
+    Training t = training(call);
+    for (int step = 0; step < call.steps; ++step) {
+      block_->forward(t.forward, nullptr);
+      t.backward.accumulate = step > 0;
+      block_->backward(t.backward, nullptr);
+    }
+    return t.bytes();
+  }
+
   BlockOutputs outputs() const { return {bits_of(out_), bits_of(logits_), bits_of(topk_weights_), integers_of(selected_)}; }
 
   /// Gives all elements of a token's hidden states one bit pattern.
@@ -89,6 +147,17 @@ class BlockOnGpu {
 
  private:
   OwnedTensor tensor(std::int64_t columns) const { return {tensor_type(dtype_of(golden_)), {tokens_, columns}, 0}; }
+
+  static void poison(OwnedTensor& tensor) {
+    const std::vector<unsigned char> bytes(tensor.bytes(), 0xff);
+    tensor.write(bytes.data(), bytes.size());
+  }
+
+  static OwnedTensor memory_of(std::size_t bytes) {
+    OwnedTensor memory(TensorType::int32, {static_cast<std::int64_t>((bytes + 3) / 4)}, 0);
+    poison(memory);
+    return memory;
+  }
 
   static std::vector<std::uint16_t> bits_of(const OwnedTensor& tensor) {
     std::vector<std::uint16_t> bits(static_cast<std::size_t>(tensor.elements()));

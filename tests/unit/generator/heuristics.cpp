@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "generator/block_problems.hpp"
 #include "generator/config_space.hpp"
 #include "moe_tune/error.hpp"
 #include "tests/support/sample_problems.hpp"

@@ -39,40 +39,6 @@ TEST_CASE("The GEMMs of qwen3-30b-a3b") {
   CHECK(describe(down) == "forward down fp16 E=128 N=2048 K=768 top_k=8 permute_y");
 }
 
-TEST_CASE("A Qwen3 block gathers its rows and fuses SwiGLU") {
-  const auto problems = block_problems(find_model("qwen3-30b-a3b"), DType::bf16);
-  REQUIRE(problems.size() == 2);
-  CHECK(describe(problems[0]) == "forward gate_up bf16 E=128 N=1536 K=2048 top_k=8 permute_x fuse_swiglu");
-  CHECK(describe(problems[1]) == "forward down bf16 E=128 N=2048 K=768 top_k=8 permute_y");
-}
-
-TEST_CASE("A Llama4 block scales the rows that it gathers, and has a shared expert of one") {
-  const ModelShape model = find_model("llama4-scout");
-  auto problems = block_problems(model, DType::fp16);
-  REQUIRE(problems.size() == 4);
-  CHECK(describe(problems[0]) == "forward gate_up fp16 E=16 N=16384 K=5120 top_k=1 permute_x fuse_mul_pre fuse_swiglu");
-  CHECK(describe(problems[1]) == "forward down fp16 E=16 N=5120 K=8192 top_k=1 permute_y");
-  CHECK(describe(problems[2]) == "forward gate_up fp16 E=1 N=16384 K=5120 top_k=1 fuse_swiglu");
-  CHECK(describe(problems[3]) == "forward down fp16 E=1 N=5120 K=8192 top_k=1");
-  SECTION("rows that are moved before it are scaled then") {
-    problems = block_problems(model, DType::fp16, {.permute_x = false, .permute_y = false});
-    REQUIRE(problems.size() == 4);
-    CHECK(describe(problems[0]) == "forward gate_up fp16 E=16 N=16384 K=5120 top_k=1 fuse_swiglu");
-    CHECK(describe(problems[1]) == "forward down fp16 E=16 N=5120 K=8192 top_k=1");
-  }
-}
-
-TEST_CASE("The GEMMs of every preset's block are valid") {
-  for (const ModelShape& model : preset_models()) {
-    for (const bool permute : {false, true}) {
-      for (const Problem& problem : block_problems(model, DType::bf16, {permute, permute})) {
-        INFO(describe(problem));
-        CHECK_NOTHROW(validate(problem));
-      }
-    }
-  }
-}
-
 TEST_CASE("A Qwen3-MoE config.json") {
   const ModelShape model = parse(qwen3_config);
   CHECK(model == ModelShape{"my-model", 60, 4, 1408, 1000, RouterKind::softmax_norm_topk, 0});

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "moe_tune/error.hpp"
-#include "moe_tune/moe_reference.hpp"
-#include "tests/support/golden.hpp"
+#include "tests/support/reference_block.hpp"
 #include "tests/support/worst_row.hpp"
 
 using namespace moe_tune;
@@ -16,19 +15,8 @@ namespace {
 
 std::string checkpoint(const std::string& name) { return std::string(MOE_TUNE_SOURCE_DIR) + "/tests/golden/" + name; }
 
-TensorType type_of(const GoldenCase& golden) {
-  if (golden.dtype() == Storage::float32) return TensorType::fp32;
-  return golden.dtype() == Storage::bf16 ? TensorType::bf16 : TensorType::fp16;
-}
-
 OwnedTensor hidden_states(const GoldenCase& golden) {
-  OwnedTensor hidden(type_of(golden), {1, golden.tokens(), golden.shape().H});
-  hidden.write(golden.data("hidden_states"), hidden.bytes());
-  return hidden;
-}
-
-std::vector<double> values(const OwnedTensor& tensor, Storage storage) {
-  return TensorView{tensor.data(), storage}.row(0, static_cast<int>(tensor.elements()));
+  return golden_tensor(golden, "hidden_states", {1, golden.tokens(), golden.shape().H}, cpu_device);
 }
 
 template <class Block>
@@ -39,12 +27,11 @@ void check_block(const std::string& name) {
   CHECK(block.type() == type_of(golden));
   block.check_weights(checkpoint(name), 0);
   const OwnedTensor hidden = hidden_states(golden);
-  OwnedTensor selected(TensorType::int32, {golden.tokens(), golden.shape().top_k});
-  selected.write(golden.selected_experts(), selected.bytes());
+  const OwnedTensor selected = tensor_of_integers(golden_selection(golden), {golden.tokens(), golden.shape().top_k});
   const GroupedGemmResult result = block.forward(hidden, &selected);
   CHECK(result.hidden_states.shape() == hidden.shape());
   // The reference itself is judged in moe_block_golden.cpp; here it is the way from the file to the result.
-  const double error = worst_row(values(result.hidden_states, golden.dtype()), golden.values("out"), golden.shape().H);
+  const double error = worst_row(host_values(result.hidden_states), golden.values("out"), golden.shape().H);
   CHECK(error <= 96 * unit_roundoff(golden.dtype()));
   CHECK(result.first_gemm.shape() == std::vector<std::int64_t>{golden.tokens() * golden.shape().top_k, 2 * golden.shape().I});
 }

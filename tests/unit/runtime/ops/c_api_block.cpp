@@ -147,6 +147,16 @@ TEST_CASE("C API blocks: options that are none") {
   CHECK_THAT(call.error(), Contains("config_fwd_down->family = 7"));
 }
 
+TEST_CASE("C API blocks: options of before gradients were float32 still count") {
+  CreateCall call;
+  call.options.struct_size = 88;
+  call.options.float32_dW = 1;  // beyond what the size says
+  call.options.permute_x = 3;
+  CHECK_THAT(call.error(), Contains("permute_x = 3 is no moe_tune_switch"));
+  call.options.struct_size = 87;
+  CHECK_THAT(call.error(), Contains("options->struct_size is 87, less than 88"));
+}
+
 TEST_CASE("C API blocks: calls without a block") {
   std::size_t bytes = 0;
   char text[16];
@@ -157,6 +167,12 @@ TEST_CASE("C API blocks: calls without a block") {
   CHECK(moe_tune_block_workspace_bytes(nullptr, 1, &bytes) ==
         MOE_TUNE_USAGE_ERROR);
   CHECK(moe_tune_block_prepare(nullptr, nullptr, 0) == MOE_TUNE_USAGE_ERROR);
+  const moe_tune_block_backward_args backward{};
+  CHECK(moe_tune_block_backward(nullptr, &backward, nullptr) == MOE_TUNE_USAGE_ERROR);
+  CHECK(moe_tune_block_saved_bytes(nullptr, 1, &bytes) == MOE_TUNE_USAGE_ERROR);
+  CHECK(moe_tune_block_training_workspace_bytes(nullptr, 1, &bytes) == MOE_TUNE_USAGE_ERROR);
+  CHECK(moe_tune_block_prepare_training(nullptr, nullptr, 0, 0) == MOE_TUNE_USAGE_ERROR);
+  CHECK_THAT(moe_tune_last_error(), Contains("block is NULL"));
   CHECK(moe_tune_block_explain(nullptr, 0, 1, text, sizeof text) ==
         MOE_TUNE_USAGE_ERROR);
   CHECK(moe_tune_block_destroy(nullptr) == MOE_TUNE_OK);

@@ -1,6 +1,7 @@
 // The error paths of the row operations in the C API.
 #include <catch2/catch.hpp>
 
+#include <cstddef>
 #include <string>
 
 #include "moe_tune/moe_tune.h"
@@ -22,7 +23,15 @@ struct PermuteCall {
   TestTensor rows{{12, 32}, bf16};
   TestTensor gather_indices{{12}, int64};
   TestTensor m_sizes{{4}, int32};
-  moe_tune_permute_rows_args args{sizeof(args), 2, &x.tensor, &rows.tensor, &gather_indices.tensor, &m_sizes.tensor, nullptr};
+  TestTensor slot_rows{{6, 2}, int32};
+  TestTensor topk_weights{{6, 2}, float32};
+  moe_tune_permute_rows_args args{sizeof(args),    2,       &x.tensor, &rows.tensor, &gather_indices.tensor,
+                                  &m_sizes.tensor, nullptr, nullptr};
+
+  void spread() {
+    args.slot_rows = &slot_rows.tensor;
+    args.gather_indices = args.m_sizes = nullptr;
+  }
 
   int run() const { return moe_tune_permute_rows(&args, nullptr); }
 };
@@ -55,7 +64,9 @@ struct SwigluCall {
                                      &topk_weights.tensor,
                                      &d_topk_weights.tensor,
                                      &gather_indices.tensor,
-                                     &m_sizes.tensor};
+                                     &m_sizes.tensor,
+                                     0,
+                                     0};
 
   int run() const { return moe_tune_swiglu_gradient(&args, nullptr); }
 };
@@ -86,6 +97,9 @@ TEST_CASE("C API: a right row operation gets as far as looking for its device") 
   check_right<PermuteCall>([](auto& c) { c.args.slots_per_row = 1, c.x.shape[0] = 12, c.args.m_sizes = nullptr; });
   check_right<PermuteCall>([](auto& c) { c.x.shape[0] = c.rows.shape[0] = c.gather_indices.shape[0] = 0; });
   check_right<PermuteCall>([](auto& c) { c.x.tensor.dtype = c.rows.tensor.dtype = fp16, c.rows.strides[0] = 40; });
+  check_right<PermuteCall>([](auto& c) { c.spread(); });
+  check_right<PermuteCall>([](auto& c) { c.spread(), c.args.topk_weights = &c.topk_weights.tensor; });
+  check_right<PermuteCall>([](auto& c) { c.args.struct_size = offsetof(moe_tune_permute_rows_args, slot_rows); });
   check_right<CombineCall>([](auto&) {});
   check_right<CombineCall>([](auto& c) { c.args.topk_weights = nullptr; });
   check_right<SwigluCall>([](auto&) {});
@@ -94,6 +108,8 @@ TEST_CASE("C API: a right row operation gets as far as looking for its device") 
     c.args.top_k = 0;
   });
   check_right<SwigluCall>([](auto& c) { c.args.d_pre_activation = c.args.pre_activation; });
+  check_right<SwigluCall>([](auto& c) { c.args.scaled_input = 1, c.args.topk_weights = nullptr; });
+  check_right<SwigluCall>([](auto& c) { c.args.struct_size = offsetof(moe_tune_swiglu_gradient_args, scaled_input); });
   CHECK(moe_tune_prepare_row_operations(absent_device) != MOE_TUNE_OK);
 }
 
@@ -105,7 +121,10 @@ TEST_CASE("C API: each wrong argument of permute_rows is named") {
   check("rows has 12 rows, not a multiple of slots_per_row = 5", [](PermuteCall& c) { c.args.slots_per_row = 5; });
   check("x is NULL", [](PermuteCall& c) { c.args.x = nullptr; });
   check("rows is NULL", [](PermuteCall& c) { c.args.rows = nullptr; });
-  check("gather_indices is NULL", [](PermuteCall& c) { c.args.gather_indices = nullptr; });
+  check("gather_indices is NULL, and so is slot_rows", [](PermuteCall& c) { c.args.gather_indices = nullptr; });
+  check("slot_rows has shape (6, 3), not (6, 2)", [](PermuteCall& c) { c.spread(), c.slot_rows.shape[1] = 3; });
+  check("slot_rows is not int32", [](PermuteCall& c) { c.spread(), c.slot_rows.tensor.dtype = int64; });
+  check("slot_rows is on device 1", [](PermuteCall& c) { c.spread(), c.slot_rows.tensor.device.device_id = 1; });
   check("x has shape (7, 32), not (6, 32)", [](PermuteCall& c) { c.x.shape[0] = 7; });
   check("rows has shape (12, 24), not (12, 32)", [](PermuteCall& c) { c.rows.shape[1] = 24; });
   check("rows is not of x's dtype", [](PermuteCall& c) { c.rows.tensor.dtype = fp16; });

@@ -54,8 +54,12 @@ TEST_CASE("The C API is exported as it stands in moe_tune.h") {
                                "moe_tune_act_and_mul",
                                "moe_tune_router",
                                "moe_tune_prepare_router",
-                               "moe_tune_router_workspace_bytes"};
-  for (const std::string name : {"create", "from_hf", "destroy", "forward", "workspace_bytes", "prepare", "explain"}) {
+                               "moe_tune_router_workspace_bytes",
+                               "moe_tune_router_gradient",
+                               "moe_tune_prepare_router_gradient",
+                               "moe_tune_router_gradient_workspace_bytes"};
+  for (const std::string name : {"create", "from_hf", "destroy", "forward", "workspace_bytes", "prepare", "explain", "backward",
+                                 "saved_bytes", "training_workspace_bytes", "prepare_training"}) {
     wanted.insert("moe_tune_block_" + name);
   }
   for (const std::string name : {"grouped_gemm", "prepare", "explain", "workspace_bytes"}) {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 using namespace moe_tune;
 
@@ -55,4 +56,27 @@ TEST_CASE("router scores: NaN is larger than everything, and everywhere in a sof
   CHECK(select(RouterKind::softmax, {1, 2, not_a_number}, 2) == Experts{0, 1});
   CHECK(select(RouterKind::softmax_norm_topk, {1, 2, infinity}, 2) == Experts{0, 1});
   CHECK(std::isnan(router_scores(RouterKind::softmax, std::vector<double>{1, 2, not_a_number})[0]));
+}
+
+TEST_CASE("router scores: the gradient of the logits agrees with differences of the weights") {
+  const std::vector<double> logits = {0.3, -1.2, 0.9, 2.1, -0.4};
+  const std::vector<double> d_weights = {0.7, -1.9, 0.2};
+  constexpr double step = 1e-3;
+  for (const RouterKind kind : {RouterKind::softmax, RouterKind::softmax_norm_topk, RouterKind::sigmoid}) {
+    for (const Experts& chosen : {Experts{3, 0, 1}, Experts{2, 5, 4}, Experts{-1, 1, 5}, Experts{-1, 5, 6}, Experts{2}}) {
+      const auto loss = [&](std::size_t expert, double change) {
+        std::vector<double> changed = logits;
+        changed[expert] += change;
+        const std::vector<double> weights = weights_of_selection(kind, changed, chosen);
+        return std::inner_product(weights.begin(), weights.end(), d_weights.begin(), 0.0);
+      };
+      const std::vector<double> gradient = gradient_of_logits(kind, logits, chosen, std::span(d_weights).first(chosen.size()));
+      for (std::size_t expert = 0; expert < logits.size(); ++expert) {
+        const double near = loss(expert, step) - loss(expert, -step);
+        const double far = loss(expert, 2 * step) - loss(expert, -2 * step);
+        CAPTURE(to_string(kind), chosen, expert);
+        CHECK(gradient[expert] == Approx((8 * near - far) / (12 * step)).margin(1e-11).epsilon(1e-9));
+      }
+    }
+  }
 }

@@ -85,6 +85,31 @@ TEST_CASE("reference: scaled rows are rounded, each by the weight of its slot") 
   CHECK(rows == rounded({-2.015625f, 0.50390625f, 2, 6, 0, 0, 0.25f, 0.75f}, DType::bf16));
 }
 
+TEST_CASE("reference: rows are stored where their slots say, but for a bad one") {
+  const auto x = rounded({1, 3, -2, 0.5f}, DType::bf16);
+  const auto weights = rounded({2, 0.25f, 9, 1.0078125f}, DType::bf16);
+  const std::vector<int> slot_rows = {1, 3, -1, 0};
+  abi::PermuteRowsArgs args{};
+  args.gemm.x = x.data();
+  args.gemm.x_row_bytes = 4;
+  args.gemm.M = 4;
+  args.slot_rows = slot_rows.data();
+  args.columns = 2;
+  args.slots_per_row = 2;
+  const auto before = rounded({77, 77, 77, 77, 77, 77, 77, 77}, DType::bf16);
+  auto rows = before;
+  CHECK(reference_permute_rows(DType::bf16, args, rows) == 0);
+  CHECK(rows == rounded({-2, 0.5f, 1, 3, 77, 77, 1, 3}, DType::bf16));
+  args.gemm.topk_weights = weights.data();
+  reference_permute_rows(DType::bf16, args, rows);
+  CHECK(rows == rounded({-2.015625f, 0.50390625f, 2, 6, 77, 77, 0.25f, 0.75f}, DType::bf16));
+  const std::vector<int> past_end = {1, 4, -1, 0};
+  args.slot_rows = past_end.data();
+  rows = before;
+  CHECK(reference_permute_rows(DType::bf16, args, rows) == abi::status_bad_gather_index);
+  CHECK(rows == rounded({-2.015625f, 0.50390625f, 2, 6, 77, 77, 77, 77}, DType::bf16));
+}
+
 TEST_CASE("reference: rows go back to their slots, but for a bad one") {
   const std::vector<std::uint16_t> x = {1, 2, 3, 4, 5, 6, 7, 8};
   const std::vector<std::int64_t> slots = {2, -1, 0, 1};
@@ -185,4 +210,31 @@ TEST_CASE("reference: the gradient of SwiGLU is the slope of SwiGLU") {
   }
   CHECK(result.d_topk_weights[1] == Approx(sum));
   CHECK(result.summed_size[1] >= std::abs(sum));
+}
+
+TEST_CASE("reference: with scaled rows the sum is the gradient by the logarithm of their weight") {
+  // The loss sum(g * silu(w * gate) * (w * up)) of one row, whose pre_activation is w times (gate, up).
+  const auto loss = [](double w) {
+    const double g[] = {0.5, -2}, gate[] = {1.5, -0.75}, up[] = {3, -1.25};
+    double sum = 0;
+    for (int i = 0; i < 2; ++i) sum += g[i] * w * gate[i] / (1 + std::exp(-w * gate[i])) * w * up[i];
+    return sum;
+  };
+  const auto gradient = rounded({0.5f, -2}, DType::fp16);
+  const auto pre = rounded({0.75f, -0.375f, 1.5f, -0.625f}, DType::fp16);  // w = 0.5
+  abi::SwigluGradientArgs args{};
+  args.gemm.x = gradient.data();
+  args.gemm.x_row_bytes = 4;
+  args.gemm.pre_activation = const_cast<std::uint16_t*>(pre.data());
+  args.gemm.pre_activation_row_bytes = 8;
+  args.gemm.M = 1;
+  args.columns = 2;
+  const SwigluGradientReference plain = reference_swiglu_gradient(DType::fp16, args);
+  args.scaled_input = 1;
+  const SwigluGradientReference result = reference_swiglu_gradient(DType::fp16, args);
+  CHECK(result.d_pre_activation == plain.d_pre_activation);
+  CHECK(result.activation == plain.activation);
+  constexpr double step = 1e-6;
+  CHECK(result.d_topk_weights[0] == Approx((loss(0.5 * std::exp(step)) - loss(0.5 * std::exp(-step))) / (2 * step)));
+  CHECK(result.summed_size[0] >= std::abs(result.d_topk_weights[0]));
 }

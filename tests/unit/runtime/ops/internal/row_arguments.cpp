@@ -51,6 +51,16 @@ CombineRowsArgs combine() {
   return args;
 }
 
+SwigluGradientArgs gradient() {
+  SwigluGradientArgs args;
+  args.d_activation = memory();
+  args.pre_activation = memory(1 << 20);
+  args.d_pre_activation = memory(1 << 21);
+  args.M = 12;
+  args.columns = 32;
+  return args;
+}
+
 template <class Args>
 void check_refused(Args args, const char* message, void (*spoil)(Args&)) {
   spoil(args);
@@ -75,6 +85,29 @@ TEST_CASE("row arguments: permute_rows") {
   args.topk_weights = memory(6);
   CHECK(convert(args).gemm.topk_weights == memory(6));
   CHECK(convert(args).gemm.x_row_bytes == 64);
+}
+
+TEST_CASE("row arguments: permute_rows by slot_rows") {
+  const auto refused = [](const char* message, void (*spoil)(PermuteRowsArgs&)) {
+    PermuteRowsArgs args = permute();
+    args.gather_indices = nullptr;
+    args.slot_rows = memory(12);
+    check_refused(args, message, spoil);
+  };
+  refused("permute_rows: slot_rows is not 4-byte aligned", [](auto& a) { a.slot_rows = memory(2); });
+  refused("permute_rows: slot_rows says where every row goes: leave out gather_indices and m_sizes",
+          [](auto& a) { a.gather_indices = memory(); });
+  refused("permute_rows: slot_rows says where every row goes", [](auto& a) { a.m_sizes = memory(), a.E = 4; });
+  refused("permute_rows: slots_per_row = 33, at most 32 with slot_rows", [](auto& a) { a.M = 66, a.slots_per_row = 33; });
+  refused("permute_rows: gather_indices is null, and so is slot_rows", [](auto& a) { a.slot_rows = nullptr; });
+  PermuteRowsArgs args = permute();
+  CHECK(convert(args).slot_rows == nullptr);
+  args.gather_indices = nullptr;
+  args.slot_rows = memory(12);
+  CHECK(convert(args).slot_rows == memory(12));
+  args.M = 64;
+  args.slots_per_row = 32;
+  CHECK(convert(args).slots_per_row == 32);
 }
 
 TEST_CASE("row arguments: unpermute_rows") {
@@ -116,6 +149,22 @@ TEST_CASE("row arguments: combine_rows") {
   const abi::CombineRowsArgs converted = convert(args);
   CHECK((converted.expert_order == 1 && converted.slot_rows == memory(12) && converted.addend == args.out));
   CHECK(converted.gemm.M == 12);
+}
+
+TEST_CASE("row arguments: swiglu_gradient") {
+  const auto refused = [](const char* message, void (*spoil)(SwigluGradientArgs&)) { check_refused(gradient(), message, spoil); };
+  refused("swiglu_gradient: d_activation is null", [](auto& a) { a.d_activation = nullptr; });
+  refused("swiglu_gradient: d_topk_weights is not 2-byte aligned", [](auto& a) { a.d_topk_weights = memory(1); });
+  refused("swiglu_gradient: d_pre_activation takes the place of pre_activation with another row stride",
+          [](auto& a) { a.d_pre_activation = memory(1 << 20), a.d_pre_activation_row_stride = 72; });
+  refused("swiglu_gradient: with scaled_input pre_activation has the weights in it: leave out topk_weights",
+          [](auto& a) { a.scaled_input = true, a.topk_weights = memory(4); });
+  SwigluGradientArgs args = gradient();
+  args.topk_weights = memory(4);
+  CHECK(convert(args).scaled_input == 0);
+  args.topk_weights = nullptr;
+  args.scaled_input = true;
+  CHECK(convert(args).scaled_input == 1);
 }
 
 TEST_CASE("row arguments: without rows no tensor is needed") {
