@@ -78,6 +78,7 @@ class BlockOnGpu {
   /// Memory of a training on the device.
   struct Training {
     OwnedTensor saved;
+    OwnedTensor workspace;  ///< where the library's own is not used
     OwnedTensor d_out;
     OwnedTensor d_router_logits;
     std::map<std::string, OwnedTensor> gradients;
@@ -94,8 +95,9 @@ class BlockOnGpu {
     }
   };
 
-  /// The arguments of a training's calls; gradients are poison.
-  Training training(const TrainingCall& call) {
+  /// The arguments of a training's calls; gradients and what is kept are poison. `own_workspace`: of the caller's, full of poison,
+  /// instead of the library's.
+  Training training(const TrainingCall& call, bool own_workspace = false) {
     const ModelShape& m = golden_.shape();
     Training t;
     t.saved = memory_of(block_->saved_bytes(tokens_));
@@ -120,13 +122,18 @@ class BlockOnGpu {
     t.backward.tokens = tokens_;
     t.backward.saved = t.saved.data();
     t.backward.saved_bytes = t.saved.bytes();
+    if (!own_workspace) return t;
+    t.workspace = memory_of(block_->training_workspace_bytes(tokens_));
+    t.forward.workspace = t.backward.workspace = t.workspace.data();
+    t.forward.workspace_bytes = t.backward.workspace_bytes = t.workspace.bytes();
     return t;
   }
 
-  GradientBytes train(const TrainingCall& call) {
-    Training t = training(call);
+  GradientBytes train(const TrainingCall& call, bool own_workspace = false) {
+    Training t = training(call, own_workspace);
     for (int step = 0; step < call.steps; ++step) {
       block_->forward(t.forward, nullptr);
+      if (own_workspace) poison(t.workspace);
       t.backward.accumulate = step > 0;
       block_->backward(t.backward, nullptr);
     }
