@@ -1,11 +1,11 @@
 #include "moe_tune/row_operations.hpp"
 
-#include <atomic>
-#include <mutex>
+#include <memory>
 
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/row_operation_kernels.hpp"
 #include "runtime/ops/library_state.hpp"
+#include "runtime/ops/loaded_kernels.hpp"
 #include "runtime/ops/row_arguments.hpp"
 
 namespace moe_tune {
@@ -13,26 +13,14 @@ namespace moe_tune {
 struct RowOperations::State {
   Library::State& library;
   DeviceState& device;
-  std::mutex loading;
-  std::unique_ptr<RowOperationKernels> owned;
-  std::atomic<const RowOperationKernels*> ready = nullptr;
+  LoadedKernels<RowOperationKernels> loaded;
 
-  State(Library::State& shared, int ordinal) : library(shared), device(shared.device(ordinal)) {}
-
-  ~State() {
-    // Modules unload in their context.
-    const CurrentContext current(device.context());
-    owned.reset();
-  }
+  State(Library::State& shared, int ordinal) : library(shared), device(shared.device(ordinal)), loaded(device) {}
 
   const RowOperationKernels& kernels() {
-    if (const RowOperationKernels* loaded = ready.load(std::memory_order_acquire)) return *loaded;
-    const std::lock_guard lock(loading);
-    if (!owned) {
-      owned = std::make_unique<RowOperationKernels>(cubin_cache(), arch_of(device.info()), device.info().sm_count);
-      ready.store(owned.get(), std::memory_order_release);
-    }
-    return *owned;
+    return loaded.get([this] {
+      return std::make_unique<const RowOperationKernels>(cubin_cache(), arch_of(device.info()), device.info().sm_count);
+    });
   }
 
   /// Calls launch(kernels) in the device's context.

@@ -133,10 +133,10 @@ class MOE_TUNE_API FusedMoeBlock {
 
   /// Enqueues the backward of a forward that wrote `saved`: gradients of everything that `args` has a place for, with the
   /// selection and the routing weights of that forward, through which gradients pass as in transformers. As forward() otherwise: it
-  /// can be captured (with the forward or without it), in steady state allocates nothing, and reruns give the same bits. Routed rows
-  /// of d_out, the gradients of the activations and the rows of dX are rounded to dtype once each. With a range of experts or
-  /// without the shared expert it computes this process's share of d_hidden_states and d_gate; d_router_logits belongs to one of the
-  /// shares. Throws UsageError for bad arguments, for gradients that dW_only or dX_only excludes, when no gradient is asked for, and
+  /// can be captured (with the forward or without it), in steady state allocates nothing, and reruns give the same bits. Gradients of
+  /// activations, pre-activations, logits and routed rows are rounded to dtype once each, and so is d_hidden_states after each of its
+  /// parts: router, routed experts, shared expert. With a range of experts or without the shared expert it computes this process's
+  /// share of d_hidden_states and d_gate; d_router_logits belongs to one of the shares. Throws UsageError for bad arguments, for gradients that dW_only or dX_only excludes, when no gradient is asked for, and
   /// where autotune is off and a config of a gradient is missing.
   void backward(const MoeBackwardArgs& args, CUstream_st* stream, MoeStepObserver* observer = nullptr);
 
