@@ -15,4 +15,8 @@ if(TARGET moe_tune)
     COMMAND ${install_test_folder}/build/moe_block_cpp ${CMAKE_CURRENT_SOURCE_DIR}/golden/qwen3_bf16 0)
   set_tests_properties("install: the block example"
     PROPERTIES LABELS "install;gpu" FIXTURES_REQUIRED installed_example SKIP_RETURN_CODE 77 TIMEOUT 300)
+  # Without a GPU it trains the reference block.
+  add_test(NAME "install: the training example" COMMAND ${install_test_folder}/build/train_block_cpp)
+  set_tests_properties("install: the training example"
+    PROPERTIES LABELS install FIXTURES_REQUIRED installed_example TIMEOUT 300 RESOURCE_LOCK gpu)
 endif()

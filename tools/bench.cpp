@@ -26,13 +26,13 @@ namespace {
 constexpr const char* examples =
     "Times the config that the library would use, the given ones and the default, all in one process in random turns with a cold "
     "L2\n"
-    "cache. speedup is the default's time over the config's. With --block it is a whole fused block, and each of its steps. "
-    "Needs a "
-    "GPU.\n"
+    "cache. speedup is the default's time over the config's. With --block it is a whole fused block, and each of its steps;\n"
+    "with --backward each forward is followed by the backward of all gradients. Needs a GPU.\n"
     "\n"
     "Examples:\n"
     "  moe-tune bench --model qwen3-30b-a3b --tokens 1:8192\n"
     "  moe-tune bench --block qwen3 --model qwen3-30b-a3b --tokens 16,8192\n"
+    "  moe-tune bench --block qwen3 --model qwen3-30b-a3b --tokens 8192 --backward\n"
     "  moe-tune bench --model qwen3-30b-a3b --gemm down --tokens 64 --config "
     "sm80_16x128x128_w4m1_s4_c2_mfast,sm80_32x128x64_w4m1_s4_c2_mfast";
 
@@ -46,6 +46,7 @@ struct BenchFlags {
   std::vector<std::string> configs;
   int rounds = 50;
   int ordinal = 0;
+  bool backward = false;
 };
 
 /// A config and how it came into the race.
@@ -99,11 +100,15 @@ int bench_whole_block(const BenchFlags& flags, const std::vector<int>& counts) {
   if (!flags.configs.empty()) throw UsageError("bench --block times the configs that the library chooses: leave --config out");
   if (flags.routing.routing != RoutingOptions().routing)
     throw UsageError("bench --block routes by its own router: leave --routing out");
+  const ModelOptions defaults;
+  if (flags.model.gemm != defaults.gemm || flags.model.ops != defaults.ops || flags.model.fusions != defaults.fusions) {
+    throw UsageError("bench --block times a whole block (--backward: and its gradients): leave --gemm, --op and --fuse out");
+  }
+  BlockBench options;
+  options.model = flags.model.shape();
   require_gpu("bench", flags.device, flags.ordinal);
   const auto& unpermuted = flags.model.unpermuted;
   const auto keeps = [&](const char* name) { return std::find(unpermuted.begin(), unpermuted.end(), name) == unpermuted.end(); };
-  BlockBench options;
-  options.model = flags.model.shape();
   options.dtype = parse_dtype(flags.model.dtype);
   options.tokens = counts;
   options.library = library_options(flags.database);
@@ -112,6 +117,7 @@ int bench_whole_block(const BenchFlags& flags, const std::vector<int>& counts) {
   options.seed = flags.routing.seed;
   if (!keeps("permute_x")) options.block.permute_x = false;
   options.block.permute_y = keeps("permute_y");
+  options.backward = flags.backward;
   print(bench_block(options), flags.output);
   return exit_ok;
 }
@@ -120,6 +126,8 @@ int bench(const BenchFlags& flags) {
   const auto counts =
       flags.tokens.empty() ? std::vector<int>(default_tokens().begin(), default_tokens().end()) : parse_tokens(flags.tokens);
   if (flags.model.block) return bench_whole_block(flags, counts);
+  if (flags.backward)
+    throw UsageError("bench --backward is of a whole block: give --block too, or time GEMMs of gradients with --op dX,dW");
   const std::vector<Problem> problems = flags.model.problems();
   const Chooser chooser(require_gpu("bench", flags.device, flags.ordinal), flags.database.paths());
   WorkerBenchOptions options = own_workers();
@@ -171,6 +179,7 @@ int bench(const BenchFlags& flags) {
 void add_bench(CLI::App& app, Action& action) {
   auto [verb, flags] = add_verb<BenchFlags>(app, action, "bench", "time configs on the GPU", examples, bench);
   add_model_options(*verb, flags->model, GemmFlag::optional);
+  verb->add_flag("--backward", flags->backward, "with --block: the backward of all gradients after each forward");
   verb->add_option("--tokens", flags->tokens,
                    fmt::format("token counts: a list 1,16,512 or a range LO:HI (default: {})", fmt::join(default_tokens(), ",")));
   verb->add_option("--config", flags->configs, "names of further configs, separated by ','")->delimiter(',');

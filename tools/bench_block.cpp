@@ -1,36 +1,47 @@
 #include "tools/bench_block.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
 
-#include "generator/support/checked.hpp"
 #include "moe_tune/error.hpp"
-#include "moe_tune/moe_block.hpp"
 #include "runtime/jit/cubin_cache.hpp"
 #include "runtime/jit/device.hpp"
 #include "runtime/jit/driver.hpp"
 #include "runtime/launch/device_memory.hpp"
 #include "runtime/launch/utility_kernels.hpp"
 #include "runtime/tune/statistics.hpp"
+#include "tools/random_block.hpp"
 
 namespace moe_tune::cli {
 
 namespace {
 
-constexpr const char* whole = "all";
-/// In the order of a forward.
-constexpr const char* steps_and_whole[] = {"shared_expert", "router", "permute", "gate_up", "down", "combine", whole};
+constexpr std::string_view backward_prefix = "backward.";
 
-/// An event before each step of one forward.
+/// Microseconds of all rounds.
+struct Samples {
+  struct Step {
+    std::string name;
+    std::vector<double> us;
+  };
+  std::vector<Step> steps;  ///< in the order in which they run
+  std::vector<double> whole;
+
+  void add(const std::string& name, double us) {
+    const auto known = std::find_if(steps.begin(), steps.end(), [&](const Step& s) { return s.name == name; });
+    Step& step = known == steps.end() ? steps.emplace_back(Step{name, {}}) : *known;
+    step.us.push_back(us);
+  }
+};
+
+/// An event before each step of one call, and one after it.
 class StepEvents : public MoeStepObserver {
  public:
-  explicit StepEvents(CUstream stream) : stream_(stream) {}
+  explicit StepEvents(CUstream stream, std::string_view prefix = "") : stream_(stream), prefix_(prefix) {}
   ~StepEvents() override {
     for (const auto& [step, event] : events_) static_cast<void>(driver().cuEventDestroy.result(event));
   }
@@ -40,26 +51,39 @@ class StepEvents : public MoeStepObserver {
   void on_step(std::string_view step) override {
     CUevent event = nullptr;
     driver().cuEventCreate(&event, CU_EVENT_DEFAULT);
-    events_.emplace_back(step, event);
+    events_.emplace_back(prefix_ + std::string(step), event);
     driver().cuEventRecord(event, stream_);
   }
 
   /// Waits, then adds the microseconds of each step to its samples.
-  void add_to(std::map<std::string, std::vector<double>>& samples) const {
+  void add_to(Samples& samples) const {
     driver().cuEventSynchronize(events_.back().second);
     for (std::size_t i = 0; i + 1 < events_.size(); ++i) {
       float milliseconds = 0;
       driver().cuEventElapsedTime(&milliseconds, events_[i].second, events_[i + 1].second);
-      samples[events_[i].first].push_back(milliseconds * 1e3);
+      samples.add(events_[i].first, milliseconds * 1e3);
     }
   }
 
  private:
   CUstream stream_;
+  std::string prefix_;
   std::vector<std::pair<std::string, CUevent>> events_;
 };
 
-/// A block with random weights, and the tensors of its calls.
+/// What a GEMM's step multiplies: "down" is of the forward, "backward.dX_down" a gradient. Nothing of other steps.
+std::optional<std::pair<Op, Gemm>> gemm_of(std::string_view step) {
+  if (step == "gate_up" || step == "down") return std::pair(Op::forward, parse_gemm(step));
+  if (!step.starts_with(backward_prefix)) return std::nullopt;
+  step.remove_prefix(backward_prefix.size());
+  for (const Op op : {Op::dX, Op::dW}) {
+    for (const Gemm gemm : {Gemm::gate_up, Gemm::down}) {
+      if (step == std::string(to_string(op)) + "_" + std::string(to_string(gemm))) return std::pair(op, gemm);
+    }
+  }
+  return std::nullopt;
+}
+
 class Bench {
  public:
   explicit Bench(const BlockBench& options)
@@ -69,101 +93,70 @@ class Bench {
         current_(context_.get()),
         library_(options.library),
         utility_(cubin_cache(), arch_of(device_), device_.sm_count),
-        flush_(static_cast<std::size_t>(2 * device_.l2_bytes / 16 * 16)) {
+        flush_(static_cast<std::size_t>(2 * device_.l2_bytes / 16 * 16)),
+        random_(options_, library_, utility_, stream_.get()) {
     flush_.fill(0, stream_.get());
-    make_block();
   }
 
   void add_rows(Table& table, int tokens) {
-    const std::int64_t counts[] = {tokens};
-    block_->prepare(counts);
-    const std::int64_t H = options_.model.H;
-    const DeviceBuffer hidden = random({tokens, H}, 1.0);
-    const DeviceBuffer out(static_cast<std::size_t>(tokens * H * element_bytes(options_.dtype)));
-    const DeviceBuffer workspace(block_->workspace_bytes(tokens));
-    MoeForwardArgs args;
-    args.hidden_states = hidden.get();
-    args.out = out.get();
-    args.tokens = tokens;
-    args.workspace = workspace.get();
-    args.workspace_bytes = workspace.bytes();
-    std::map<std::string, std::vector<double>> samples;
-    measure(args, samples);
+    const Samples samples = measure(random_.call(tokens));
     if (const DeviceStatus status = library_.status(options_.ordinal, true))
-      throw EnvironmentError(
-          "bench --block: the kernels met bad device data; "
-          "this is a defect, please report it");
-    const double all = median(samples.at(whole));
-    for (const std::string step : steps_and_whole) {
-      const auto found = samples.find(step);
-      if (found == samples.end()) continue;
-      const Estimate time = estimate_median(found->second);
-      table.add_row({std::int64_t{tokens}, step, time.median, step == whole ? Value() : Value(100 * time.median / all),
-                     config_of(step, tokens), time.ci95.lo, time.ci95.hi, static_cast<std::int64_t>(found->second.size())});
+      throw EnvironmentError("bench --block: the kernels met bad device data; this is a defect, please report it");
+    const Estimate all = estimate_median(samples.whole);
+    const auto add = [&](const std::string& step, const Estimate& time, Value share, Value config, std::size_t count) {
+      table.add_row({std::int64_t{tokens}, step, time.median, std::move(share), std::move(config), time.ci95.lo, time.ci95.hi,
+                     static_cast<std::int64_t>(count)});
+    };
+    for (const auto& [step, us] : samples.steps) {
+      const Estimate time = estimate_median(us);
+      const auto gemm = gemm_of(step);
+      add(step, time, 100 * time.median / all.median,
+          gemm ? Value(to_string(random_.config(gemm->first, gemm->second, tokens))) : Value(), us.size());
     }
+    add("all", all, {}, {}, samples.whole.size());
   }
 
  private:
-  void make_block() {
-    const ModelShape& m = options_.model;
-    MoeWeights weights;
-    const auto weight = [&](std::vector<std::int64_t> shape) {
-      const double inputs = static_cast<double>(shape.back());
-      buffers_.push_back(random(shape, 1 / std::sqrt(inputs)));
-      return buffers_.back().get();
-    };
-    weights.gate = weight({m.E, m.H});
-    weights.gate_up_proj = weight({m.E, std::int64_t{2} * m.I, m.H});
-    weights.down_proj = weight({m.E, m.H, m.I});
-    if (m.shared_expert_I > 0) {
-      weights.shared_gate_up_proj = weight({std::int64_t{2} * m.shared_expert_I, m.H});
-      weights.shared_down_proj = weight({m.H, m.shared_expert_I});
-    }
-    if (m.router == RouterKind::sigmoid) {
-      block_ = std::make_unique<Llama4FusedTextMoe>(library_, m, options_.dtype, weights, options_.ordinal, options_.block);
-    } else {
-      block_ =
-          std::make_unique<Qwen3MoeFusedGroupedGemmBlock>(library_, m, options_.dtype, weights, options_.ordinal, options_.block);
-    }
-  }
-
-  DeviceBuffer random(const std::vector<std::int64_t>& shape, double scale) {
-    std::int64_t count = 1;
-    for (const std::int64_t size : shape) count = checked_mul(count, size, "elements of a tensor");
-    DeviceBuffer buffer(static_cast<std::size_t>(checked_mul(count, element_bytes(options_.dtype), "bytes of a tensor")));
-    utility_.fill_random(buffer.address(), count, options_.dtype, static_cast<float>(scale),
-                         static_cast<std::uint32_t>(options_.seed) + ++filled_, stream_.get());
-    return buffer;
-  }
-
   /// A sample of the whole and one of the steps in each round, in random order.
-  void measure(const MoeForwardArgs& args, std::map<std::string, std::vector<double>>& samples) {
+  Samples measure(const BlockCall& call) {
+    Samples samples;
     std::mt19937_64 random(options_.seed);
     constexpr int warm_up = 3;
     for (int round = -warm_up; round < options_.rounds; ++round) {
-      std::map<std::string, std::vector<double>> unused;
-      auto& kept = round < 0 ? unused : samples;
+      Samples unused;
+      Samples& kept = round < 0 ? unused : samples;
       const bool steps_first = random() % 2 == 0;
       for (const bool steps : {steps_first, !steps_first}) {
         utility_.stream_read(flush_.address(), static_cast<std::int64_t>(flush_.bytes()), stream_.get());
         if (steps) {
-          StepEvents events(stream_.get());
-          block_->forward(args, stream_.get(), &events);
-          events.add_to(kept);
+          time_steps(call, kept);
         } else {
-          StopWatch watch;
-          watch.start(stream_.get());
-          block_->forward(args, stream_.get());
-          watch.stop(stream_.get());
-          kept[whole].push_back(watch.microseconds());
+          time_whole(call, kept);
         }
       }
     }
+    return samples;
   }
 
-  Value config_of(const std::string& step, int tokens) const {
-    if (step != "gate_up" && step != "down") return {};
-    return to_string(block_->selection(parse_gemm(step), tokens).config);
+  void time_steps(const BlockCall& call, Samples& samples) {
+    StepEvents forward(stream_.get());
+    StepEvents backward(stream_.get(), backward_prefix);
+    run(call, &forward, &backward);
+    forward.add_to(samples);
+    if (options_.backward) backward.add_to(samples);
+  }
+
+  void time_whole(const BlockCall& call, Samples& samples) {
+    StopWatch watch;
+    watch.start(stream_.get());
+    run(call, nullptr, nullptr);
+    watch.stop(stream_.get());
+    samples.whole.push_back(watch.microseconds());
+  }
+
+  void run(const BlockCall& call, MoeStepObserver* forward, MoeStepObserver* backward) {
+    random_.block().forward(call.forward, stream_.get(), forward);
+    if (options_.backward) random_.block().backward(call.backward, stream_.get(), backward);
   }
 
   BlockBench options_;
@@ -174,9 +167,7 @@ class Bench {
   UtilityKernels utility_;
   Stream stream_;
   DeviceBuffer flush_;
-  std::vector<DeviceBuffer> buffers_;
-  std::unique_ptr<FusedMoeBlock> block_;
-  std::uint32_t filled_ = 0;
+  RandomBlock random_;
 };
 
 }  // namespace

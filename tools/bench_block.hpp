@@ -20,11 +20,12 @@ struct BlockBench {
   int rounds = 50;
   std::uint64_t seed = 1;
   FusedBlockOptions block;
+  bool backward = false;  ///< of all gradients, after each forward
 };
 
-/// Times a forward as a whole and step by step, on random data, in random turns
-/// with a cold L2 cache: one row for each step and one for all. Throws
-/// EnvironmentError without a GPU or for bad device data.
+/// Times a forward, or a forward and its backward, as a whole and step by step, on random data, in random turns with a cold L2
+/// cache: one row for each step and one for all. Steps are named as MoeStepObserver is told, with "backward." before those of the
+/// backward. Throws EnvironmentError without a GPU or for bad device data.
 Table bench_block(const BlockBench& options);
 
 }  // namespace moe_tune::cli

@@ -49,6 +49,29 @@ TEST_CASE("tune --block is of the problems that a fused block asks for") {
   CHECK(problems({}) == Strings{"forward gate_up bf16 E=8 N=512 K=256 top_k=2 permute_x fuse_swiglu",
                                 "forward down bf16 E=8 N=256 K=256 top_k=2 permute_y"});
   CHECK(problems({"--unpermuted", "permute_y", "--gemm", "down"}) == Strings{"forward down bf16 E=8 N=256 K=256 top_k=2"});
+  const Strings dX = {"dX gate_up bf16 E=8 N=512 K=256 top_k=2", "dX down bf16 E=8 N=256 K=256 top_k=2"};
+  CHECK(problems({"--op", "dX"}) == dX);
+  CHECK(problems({"--op", "dW", "--fuse", "float32_dw"}) ==
+        Strings{"dW gate_up bf16 E=8 N=512 K=256 top_k=2 float32_dw", "dW down bf16 E=8 N=256 K=256 top_k=2 float32_dw"});
+  // A training's forward keeps what SwiGLU is made of; its second GEMM is that of any forward.
+  CHECK(problems({"--op", "forward,dX,dW"}) ==
+        Strings{"forward gate_up bf16 E=8 N=512 K=256 top_k=2 permute_x fuse_swiglu",
+                "forward down bf16 E=8 N=256 K=256 top_k=2 permute_y",
+                "forward gate_up bf16 E=8 N=512 K=256 top_k=2 permute_x fuse_swiglu keep_pre_activation", dX[0], dX[1],
+                "dW gate_up bf16 E=8 N=512 K=256 top_k=2", "dW down bf16 E=8 N=256 K=256 top_k=2"});
+}
+
+TEST_CASE("tune --block of a Llama4 training has both ways to its rows, and the shared expert") {
+  const Sandbox box;
+  const CliResult result = box.run({"tune", "--model", "llama4-scout", "--device", "h200", "--tokens", "16", "--dry-run",
+                                    "--format", "json", "--block", "llama4", "--op", "forward,dX,dW", "--gemm", "gate_up"});
+  const std::string routed = "gate_up bf16 E=16 N=16384 K=5120 top_k=1";
+  const std::string shared = "gate_up bf16 E=1 N=16384 K=5120 top_k=1";
+  CHECK(column(result, "problem") ==
+        Strings{"forward " + routed + " permute_x fuse_mul_pre fuse_swiglu", "forward " + shared + " fuse_swiglu",
+                "forward " + routed + " permute_x fuse_mul_pre fuse_swiglu keep_pre_activation",
+                "forward " + shared + " fuse_swiglu keep_pre_activation", "dX " + routed, "dX " + shared, "dW " + routed,
+                "dW " + shared, "forward " + routed + " fuse_swiglu", "forward " + routed + " fuse_swiglu keep_pre_activation"});
 }
 
 TEST_CASE("tune predicts for a named device, a second run has nothing to do, lookup, show and explain know the result") {

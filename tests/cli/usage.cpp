@@ -52,6 +52,10 @@ TEST_CASE("Bad usage exits with 2, says why on stderr, and prints no result") {
       {{"tune", "--model", "qwen3-30b-a3b", "--device", "h200", "--time", "soon"}, "--time"},
       {{"tune", "--model", "qwen3-30b-a3b", "--device", "h200", "--min-gain", "7"}, "--min-gain"},
       {{"tune", "--model", "qwen3-30b-a3b", "--device", "h200", "--routing", "zipf"}, "zipf"},
+      {{"bench", "--model", "qwen3-30b-a3b", "--backward"}, "--block"},
+      {{"bench", "--model", "qwen3-30b-a3b", "--block", "--op", "forward,dX,dW"}, "--backward"},
+      {{"bench", "--model", "qwen3-30b-a3b", "--block", "--gemm", "down"}, "whole block"},
+      {{"bench", "--model", "qwen3-30b-a3b", "--block", "--fuse", "swiglu"}, "whole block"},
       {{"emit", "--model", "qwen3-30b-a3b"}, "--gemm"},
       {{"emit", "--model", "qwen3-30b-a3b", "--gemm", "down", "--config", "fast"}, "sm80_128x128x64_w4m2_s3_c1_mfast"},
       {{"emit", "--model", "qwen3-30b-a3b", "--gemm", "down", "--set", "BLOCK_M=7"}, "16, 32, 48, 64"},
@@ -88,6 +92,21 @@ TEST_CASE("Without a GPU, bench and verify say that they need one and exit with 
     CHECK_THAT(result.err, Contains(verb + " needs a GPU"));
     CHECK((result.err.find("--device emulator") != std::string::npos) == (verb == "verify"));
   }
+}
+
+TEST_CASE("bench of a block needs a GPU, too, and its help shows how to time a training") {
+  const Sandbox box;
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--block"}, {"--block", "qwen3", "--backward"}}) {
+    std::vector<std::string> arguments = {"bench", "--model", box.model()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CliResult result = box.run(arguments);
+    INFO(result.err);
+    CHECK(result.code == 3);
+    CHECK(result.out == "");
+    CHECK_THAT(result.err, Contains("bench needs a GPU"));
+  }
+  CHECK_THAT(box.run({"bench", "--help"}).out,
+             Contains("moe-tune bench --block qwen3 --model qwen3-30b-a3b --tokens 8192 --backward"));
 }
 
 TEST_CASE("Verbs that want a speed refuse the emulated device and name the verb that takes it") {

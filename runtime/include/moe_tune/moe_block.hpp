@@ -68,8 +68,8 @@ struct MoeForwardArgs {
   /// saved_bytes(tokens) bytes, 16-byte aligned; written: what the backward of this call reads. null: nothing is kept.
   void* saved = nullptr;
   std::size_t saved_bytes = 0;
-  /// workspace_bytes(tokens) bytes, with `saved` training_workspace_bytes(tokens), 16-byte aligned, that no other call uses at the
-  /// same time; null: from a pool of the library.
+  /// workspace_bytes(tokens) bytes, with `saved` training_workspace_bytes(tokens), 16-byte aligned, that no other call uses at
+  /// the same time; null: from a pool of the library.
   void* workspace = nullptr;
   std::size_t workspace_bytes = 0;
 };
@@ -132,18 +132,18 @@ class MOE_TUNE_API FusedMoeBlock {
   void forward(const MoeForwardArgs& args, CUstream_st* stream, MoeStepObserver* observer = nullptr);
 
   /// Enqueues the backward of a forward that wrote `saved`: gradients of everything that `args` has a place for, with the
-  /// selection and the routing weights of that forward, through which gradients pass as in transformers. As forward() otherwise: it
-  /// can be captured (with the forward or without it), in steady state allocates nothing, and reruns give the same bits. Gradients of
-  /// activations, pre-activations, logits and routed rows are rounded to dtype once each, and so is d_hidden_states after each of its
-  /// parts: router, routed experts, shared expert. With a range of experts or without the shared expert it computes this process's
-  /// share of d_hidden_states and d_gate; d_router_logits belongs to one of the shares. Throws UsageError for bad arguments, for gradients that dW_only or dX_only excludes, when no gradient is asked for, and
-  /// where autotune is off and a config of a gradient is missing.
+  /// selection and the routing weights of that forward, through which gradients pass as in transformers. As forward() otherwise:
+  /// it can be captured (with the forward or without it), in steady state allocates nothing, and reruns give the same bits.
+  /// Gradients of activations, pre-activations, logits and routed rows are rounded to dtype once each, and so is d_hidden_states
+  /// after each of its parts: router, routed experts, shared expert. With a range of experts or without the shared expert it
+  /// computes this process's share of d_hidden_states and d_gate; d_router_logits belongs to one of the shares. Throws UsageError
+  /// for bad arguments, for gradients that dW_only or dX_only excludes, when no gradient is asked for, and where autotune is off
+  /// and a config of a gradient is missing.
   void backward(const MoeBackwardArgs& args, CUstream_st* stream, MoeStepObserver* observer = nullptr);
 
   std::size_t workspace_bytes(std::int64_t tokens) const;
-  /// Bytes that a forward keeps for its backward: logits, selection, weights and order of the rows, and the pre-activations, of
-  /// which the activations are computed again: elements of M x 2 I, and with a shared expert of tokens x 2 S. Options change nothing
-  /// about it.
+  /// Bytes that a forward keeps for its backward: logits, selection, weights and order of the rows, and the pre-activations,
+  /// M x 2 I elements and with a shared expert tokens x 2 S, of which the activations are computed again. Options do not matter.
   std::size_t saved_bytes(std::int64_t tokens) const;
   /// Of a forward that keeps what the backward reads, and of the backward.
   std::size_t training_workspace_bytes(std::int64_t tokens);
