@@ -39,7 +39,8 @@ TEST_CASE("training: what is not asked for is not made, and the rest is the same
   const GradientBytes all = block.train({});
   for (const auto& [wanted, bytes] : all) {
     BlockOnGpu::Training t = block.training({});
-    place_gradients(t.backward, [&](const std::string& name) { return name == wanted ? t.gradients.at(name).data() : nullptr; });
+    const std::string& only = wanted;
+    place_gradients(t.backward, [&](const std::string& name) { return name == only ? t.gradients.at(name).data() : nullptr; });
     block.block().forward(t.forward, nullptr);
     block.block().backward(t.backward, nullptr);
     for (const auto& [name, now] : t.bytes()) {
