@@ -8,8 +8,6 @@ namespace moe_tune {
 
 namespace {
 
-bool is_shared(BlockGemm gemm) { return gemm == BlockGemm::shared_gate_up || gemm == BlockGemm::shared_down; }
-
 /// The shared expert as a model of one expert.
 ModelShape shared_shape(ModelShape model) {
   model.E = model.top_k = 1;
@@ -25,16 +23,14 @@ Op op_of(BlockPass pass) {
 }  // namespace
 
 Problem block_problem(const ModelShape& model, DType dtype, const BlockProblemOptions& options, BlockGemm gemm, BlockPass pass) {
-  const bool first = gemm == BlockGemm::gate_up || gemm == BlockGemm::shared_gate_up;
-  Problem problem =
-      gemm_problem(is_shared(gemm) ? shared_shape(model) : model, first ? Gemm::gate_up : Gemm::down, dtype, op_of(pass));
+  Problem problem = gemm_problem(is_shared(gemm) ? shared_shape(model) : model, place_of(gemm), dtype, op_of(pass));
   problem.permute_x = problem.permute_y = false;
   if (problem.op == Op::forward) {
     problem.permute_x = gemm == BlockGemm::gate_up && options.permute_x;
     problem.permute_y = gemm == BlockGemm::down && options.permute_y;
     problem.fuse_mul_pre = problem.permute_x && model.router == RouterKind::sigmoid;
-    problem.fuse_swiglu = first;
-    problem.keep_pre_activation = first && pass == BlockPass::training;
+    problem.fuse_swiglu = problem.gemm == Gemm::gate_up;
+    problem.keep_pre_activation = problem.fuse_swiglu && pass == BlockPass::training;
   }
   if (problem.op == Op::dW) {
     problem.float32_dw = options.float32_dw;

@@ -12,6 +12,12 @@ namespace moe_tune {
 /// A weight of a block that rows are multiplied with. The shared expert's are one expert that every token goes to.
 enum class BlockGemm { gate_up, down, shared_gate_up, shared_down };
 
+constexpr bool is_shared(BlockGemm gemm) { return gemm == BlockGemm::shared_gate_up || gemm == BlockGemm::shared_down; }
+/// Which of the two it is, of the routed experts or of the shared one.
+constexpr Gemm place_of(BlockGemm gemm) {
+  return gemm == BlockGemm::gate_up || gemm == BlockGemm::shared_gate_up ? Gemm::gate_up : Gemm::down;
+}
+
 /// What is made of it.
 enum class BlockPass {
   inference,  ///< forward; gate_up ends with SwiGLU

@@ -27,9 +27,9 @@ class Backward {
       step("router");
       router();
     }
-    if (args_.d_hidden_states != nullptr) {
+    if (wants_dX()) {
       step("combine");
-      combine(args_.d_hidden_states, shape_.model.top_k, saved_.routing.slot_rows);
+      combine(shape_.model.top_k, saved_.routing.slot_rows);
     }
     if (shape_.has_shared_expert() && wants_shared()) {
       step("shared_expert");
@@ -129,12 +129,13 @@ class Backward {
     executor_.route_gradient(router);
   }
 
-  /// Adds the gradients of a token's rows to what stands there. Llama4's are those of scaled rows.
-  void combine(void* d_hidden_states, int top_k, const void* slot_rows) const {
+  /// Adds the gradients of a token's rows to d_hidden_states. Llama4's are those of scaled rows. The shared expert's rows are the
+  /// tokens, without slot_rows.
+  void combine(int top_k, const void* slot_rows) const {
     CombineRowsArgs combine;
     combine.rows = workspace_.rows;
-    combine.out = d_hidden_states;
-    combine.addend = d_hidden_states;
+    combine.out = args_.d_hidden_states;
+    combine.addend = args_.d_hidden_states;
     combine.slot_rows = slot_rows;
     combine.expert_order = slot_rows != nullptr;
     combine.topk_weights = slot_rows != nullptr && shape_.scales_input() ? saved_.routing.topk_weights : nullptr;
@@ -167,14 +168,13 @@ class Backward {
     }
     if (!wants_dX()) return;
     multiply_dX(BlockGemm::shared_gate_up, saved_.shared_pre_activation, weights_.shared_gate_up_proj, workspace_.rows);
-    combine(args_.d_hidden_states, 1, nullptr);
+    combine(1, nullptr);
   }
 
   GroupedGemmArgs gemm_of(BlockGemm which) const {
-    const bool shared = which == BlockGemm::shared_gate_up || which == BlockGemm::shared_down;
     GroupedGemmArgs gemm;
     gemm.tokens = args_.tokens;
-    gemm.m_sizes = shared ? saved_.routing.token_count : saved_.routing.m_sizes;
+    gemm.m_sizes = is_shared(which) ? saved_.routing.token_count : saved_.routing.m_sizes;
     return gemm;
   }
 

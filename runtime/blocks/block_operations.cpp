@@ -51,16 +51,15 @@ void BlockOperations::add(BlockGemm gemm, BlockPass pass) {
   gemms_[index(gemm, pass)].emplace(library_, problem_of(shape_, gemm, pass), device_, kernel);
 }
 
-bool BlockOperations::runs(BlockGemm gemm, BlockPass pass) const {
-  const bool first = gemm == BlockGemm::gate_up || gemm == BlockGemm::shared_gate_up;
-  if (pass == BlockPass::dX) return !(first && options_.dW_only);
+bool BlockOperations::trains(BlockGemm gemm, BlockPass pass) const {
+  if (pass == BlockPass::dX) return !(place_of(gemm) == Gemm::gate_up && options_.dW_only);
   return pass == BlockPass::training || !options_.dX_only;
 }
 
 void BlockOperations::add_training() {
   for (const BlockGemm gemm : gemms()) {
     for (const BlockPass pass : {BlockPass::training, BlockPass::dX, BlockPass::dW, BlockPass::dW_added}) {
-      if (runs(gemm, pass)) add(gemm, pass);
+      if (trains(gemm, pass)) add(gemm, pass);
     }
   }
   router_gradient_.emplace(library_, router_problem(shape_), device_);
@@ -87,7 +86,7 @@ void BlockOperations::prepare_training(std::span<const std::int64_t> tokens, boo
   router_gradient_->prepare();
   for (const BlockGemm which : gemms()) {
     for (const BlockPass pass : {BlockPass::training, BlockPass::dX, accumulate ? BlockPass::dW_added : BlockPass::dW}) {
-      if (runs(which, pass)) gemm(which, pass).prepare(tokens);
+      if (trains(which, pass)) gemm(which, pass).prepare(tokens);
     }
   }
 }

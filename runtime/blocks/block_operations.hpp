@@ -28,6 +28,8 @@ class BlockOperations {
   GroupedGemm& gemm(BlockGemm gemm, BlockPass pass) { return *gemms_[index(gemm, pass)]; }
   RouterGradient& router_gradient() { return *router_gradient_; }
 
+  /// Whether training makes this, as dW_only and dX_only say.
+  bool trains(BlockGemm gemm, BlockPass pass) const;
   /// What runs gradients is there when it returns. Throws UsageError without autotune where a config is missing.
   void require_training();
 
@@ -42,14 +44,12 @@ class BlockOperations {
   static constexpr std::size_t index(BlockGemm gemm, BlockPass pass) {
     return static_cast<std::size_t>(gemm) * passes + static_cast<std::size_t>(pass);
   }
-  static bool is_shared(BlockGemm gemm) { return gemm == BlockGemm::shared_gate_up || gemm == BlockGemm::shared_down; }
 
   void add(BlockGemm gemm, BlockPass pass);
   void add_training();
   std::span<const BlockGemm> gemms() const;
   /// The options' own for this GEMM.
   std::optional<KernelConfig> config(BlockGemm gemm, BlockPass pass) const;
-  bool runs(BlockGemm gemm, BlockPass pass) const;
 
   Library& library_;
   const BlockShape& shape_;

@@ -190,9 +190,9 @@ struct FusedMoeBlock::State {
 
   Selection training_selection(Op op, Gemm gemm, std::int64_t tokens) {
     operations.require_training();
-    if ((op == Op::dW && options.dX_only) || (op == Op::dX && gemm == Gemm::gate_up && options.dW_only))
-      throw UsageError(fmt::format("MoE block: {} of {} is not made by this block", to_string(op), to_string(gemm)));
     const BlockPass pass = op == Op::forward ? BlockPass::training : op == Op::dX ? BlockPass::dX : BlockPass::dW;
+    if (!operations.trains(block_gemm(gemm), pass))
+      throw UsageError(fmt::format("MoE block: {} of {} is not made by this block", to_string(op), to_string(gemm)));
     return operations.gemm(block_gemm(gemm), pass).selection(checked(tokens));
   }
 
